@@ -1,0 +1,134 @@
+//! `/status` and `/status/ready` in plain HTTP, on loopback unless told otherwise.
+//!
+//! Read by `mtls-bridge healthcheck`, docker and Kubernetes. It changes nothing and tells no
+//! names: counts, version, and what readiness waits for.
+
+use std::convert::Infallible;
+use std::io;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use http::header::CONTENT_TYPE;
+use http::{HeaderValue, Method, Request, Response, StatusCode};
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::server::conn::http1::Builder;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use serde_json::json;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+
+use crate::lifecycle::readiness::Readiness;
+use crate::telemetry::counters::Counters;
+
+/// Probes are few; more connections than this are none.
+const MAX_CONNECTIONS: usize = 64;
+
+/// A whole exchange on this listener takes no longer (`status_timeout`, not a setting).
+const STATUS_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The bound listener.
+#[derive(Debug)]
+pub struct Status {
+    socket: TcpListener,
+    facts: Facts,
+}
+
+/// What it tells.
+#[derive(Debug)]
+pub struct Facts {
+    /// Tells what is pending.
+    pub readiness: Readiness,
+    /// One per worker.
+    pub counters: Vec<Arc<Counters>>,
+    /// When the program started.
+    pub started: Instant,
+}
+
+impl Status {
+    /// Joins a bound socket and what is told on it. Call within a runtime.
+    ///
+    /// # Errors
+    /// What the operating system says.
+    pub fn new(socket: std::net::TcpListener, facts: Facts) -> io::Result<Self> {
+        socket.set_nonblocking(true)?;
+        Ok(Self { socket: TcpListener::from_std(socket)?, facts })
+    }
+
+    /// The bound address.
+    ///
+    /// # Errors
+    /// What the operating system says.
+    pub fn address(&self) -> io::Result<SocketAddr> {
+        self.socket.local_addr()
+    }
+
+    /// Answers for as long as it is polled, during a drain too.
+    pub async fn run(self) {
+        let facts = Rc::new(self.facts);
+        let permits = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+        loop {
+            let accepted = self.socket.accept().await;
+            // Beyond the limit the connection is dropped at once: a probe tries again.
+            let (Ok((stream, _)), Ok(permit)) = (accepted, Arc::clone(&permits).try_acquire_owned()) else {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+                continue;
+            };
+            let facts = Rc::clone(&facts);
+            tokio::task::spawn_local(async move {
+                // A probe that breaks off has its answer.
+                let _ = tokio::time::timeout(STATUS_TIMEOUT, serve(stream, &facts)).await;
+                drop(permit);
+            });
+        }
+    }
+}
+
+async fn serve(stream: TcpStream, facts: &Facts) -> Result<(), hyper::Error> {
+    let service = service_fn(async |request: Request<Incoming>| Ok::<_, Infallible>(answer(&request, facts)));
+    let mut builder = Builder::new();
+    builder.timer(TokioTimer::new()).header_read_timeout(STATUS_TIMEOUT);
+    builder.serve_connection(TokioIo::new(stream), service).await
+}
+
+fn answer(request: &Request<Incoming>, facts: &Facts) -> Response<Full<Bytes>> {
+    let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
+    match request.uri().path() {
+        _ if !is_read => page(StatusCode::METHOD_NOT_ALLOWED, &json!({"message": "Method not allowed"})),
+        "/status" => page(StatusCode::OK, &facts.status()),
+        "/status/ready" => facts.ready(),
+        _ => page(StatusCode::NOT_FOUND, &json!({"message": "Not found"})),
+    }
+}
+
+impl Facts {
+    fn status(&self) -> serde_json::Value {
+        let totals = Counters::total(self.counters.iter().map(Arc::as_ref));
+        json!({
+            "version": env!("CARGO_PKG_VERSION"),
+            "uptime_seconds": self.started.elapsed().as_secs(),
+            "ready": self.readiness.pending().is_empty(),
+            "workers": self.counters.len(),
+            "connections": totals.connections,
+            "connections_total": totals.connections_total,
+            "requests_total": totals.requests_total,
+        })
+    }
+
+    fn ready(&self) -> Response<Full<Bytes>> {
+        let pending = self.readiness.pending();
+        let status = if pending.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+        page(status, &json!({"ready": pending.is_empty(), "pending": pending}))
+    }
+}
+
+fn page(status: StatusCode, body: &serde_json::Value) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(Bytes::from(format!("{body}\n"))));
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json; charset=utf-8"));
+    response
+}

@@ -1,0 +1,77 @@
+//! `mtls-bridge pair` writes a folder for each of two hosts, and `check --pair` reads two such folders and
+//! says in what they do not fit together.
+//!
+//! Writing: [`answers`] says what is wanted, [`folders`] holds the texts. Reading: [`half`] is one folder as
+//! its container would see it ([`compose_file`], [`env_file`]), and [`drift`] compares the two.
+
+mod answers;
+mod folders;
+
+mod compose_file;
+mod env_file;
+mod half;
+
+mod drift;
+
+use std::fs;
+use std::io::{self, IsTerminal, Write};
+use std::os::unix::fs::MetadataExt;
+use std::path::PathBuf;
+
+use anyhow::Context;
+use rustls::pki_types::UnixTime;
+
+use self::answers::Answers;
+use self::folders::Owner;
+use self::half::Half;
+use super::Failure;
+use crate::pki::{Development, create_all};
+
+pub use self::answers::Pair;
+
+/// Asks for what is missing, writes all of it or nothing, and prints what was made.
+pub(super) fn run(pair: &Pair) -> Result<(), Failure> {
+    let answers = if io::stdin().is_terminal() {
+        Answers::asking(pair, &mut io::stdin().lock(), &mut io::stderr())
+    } else {
+        Answers::given(pair)
+    }?;
+    let made = make(&answers, &pair.out)?;
+    io::stdout()
+        .write_all(made.as_bytes())
+        .context("the files are made, but the report cannot be printed")?;
+    Ok(())
+}
+
+fn make(answers: &Answers, out: &std::path::Path) -> anyhow::Result<String> {
+    let set = Development::new(&[&answers.gateway_host], &answers.client_name, answers.days)?;
+    create_all(&folders::files(answers, &set, owner()?, out))?;
+    Ok(folders::report(answers, out))
+}
+
+/// Whose keys they are to be: ours, or the image's user's where we are root, so that no container has to
+/// run as root to read them.
+fn owner() -> anyhow::Result<Owner> {
+    let us = fs::metadata("/proc/self").context("/proc/self, which tells who runs this, cannot be read")?;
+    Ok(if us.uid() == 0 { Owner::Image } else { Owner::Ours { user: us.uid(), group: us.gid() } })
+}
+
+/// One good line about two folders, or every finding in a line of its own.
+///
+/// # Errors
+/// All findings.
+pub fn check(folders: &[PathBuf]) -> Result<String, Vec<String>> {
+    let mut findings = Vec::new();
+    let halves: Vec<Half> = folders.iter().filter_map(|folder| Half::read(folder, &mut findings)).collect();
+    let now = UnixTime::now();
+    for half in &halves {
+        findings.extend(drift::alone(half, now));
+    }
+    if let [a, b] = halves.as_slice() {
+        findings.extend(drift::between(a, b, now));
+    }
+    match halves.as_slice() {
+        [a, b] if findings.is_empty() => Ok(drift::good(a, b, now)),
+        _ => Err(findings),
+    }
+}

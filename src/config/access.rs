@@ -1,0 +1,277 @@
+//! Who may pass: Kong's `mtls-auth` (without consumers) and `acl`.
+//!
+//! Said in [`AccessSettings`], meant as [`Access`], used by `snapshot`. A rule that cannot be
+//! kept is a problem, never ignored.
+
+use crate::policy::{Acl, GroupBy, Rule};
+
+use super::credentials::CaFiles;
+use super::problem::{Problem, Problems, Said};
+use super::server_tls::Handshake;
+use super::value;
+use super::{Access, MtlsAuth};
+
+/// Whose certificates are asked for and accepted.
+#[derive(Debug, Clone, clap::Args, serde::Deserialize)]
+#[command(next_help_heading = "Callers")]
+pub(super) struct AccessSettings {
+    /// The CAs whose clients may come in: a comma list of paths, PEM texts or base64 of PEM. A
+    /// gateway needs it; where it is set, every caller needs a certificate.
+    #[arg(long, value_name = "CAS")]
+    pub(super) mtls_auth_ca_certificates: Option<Said>,
+
+    /// `request`: ask for a certificate, decide for each request, answer 401; `require`: refuse
+    /// in the handshake.
+    #[arg(long, value_name = "request|require", default_value = "request")]
+    pub(super) mtls_auth_handshake: Said,
+
+    /// What of the certificate becomes the caller's group: `CN`, `DN` or `none`.
+    #[arg(long, value_name = "CN|DN|none", default_value = "CN")]
+    pub(super) mtls_auth_authenticated_group_by: Said,
+
+    /// Whether an intermediate CA in `mtls_auth_ca_certificates` is enough, without its root.
+    #[arg(long, value_name = "on|off", default_value = "off")]
+    pub(super) mtls_auth_allow_partial_chain: Said,
+
+    /// Whether the names of the accepted CAs are sent to the client in the handshake.
+    #[arg(long, value_name = "on|off", default_value = "off")]
+    pub(super) mtls_auth_send_ca_dn: Said,
+
+    /// Whether callers are known by their certificate alone. Only `on`: this version has no
+    /// consumers to look up.
+    #[arg(long, value_name = "on", default_value = "on")]
+    pub(super) mtls_auth_skip_consumer_lookup: Said,
+
+    /// Whether revocation is checked. Only `SKIP`: this version does not check it.
+    #[arg(long, value_name = "SKIP", default_value = "SKIP")]
+    pub(super) mtls_auth_revocation_check_mode: Said,
+
+    /// The groups that may pass, and no others: a comma list, `\,` for a comma in a name.
+    #[arg(long, value_name = "GROUPS")]
+    pub(super) acl_allow: Option<Said>,
+
+    /// The groups that may not pass; instead of `acl_allow`.
+    #[arg(long, value_name = "GROUPS")]
+    pub(super) acl_deny: Option<Said>,
+
+    /// Whether the service is not told the caller's groups.
+    #[arg(long, value_name = "on|off", default_value = "off")]
+    pub(super) acl_hide_groups_header: Said,
+}
+
+impl Access {
+    /// `None` after a problem. `certificate_required`: this mode is for callers with one.
+    pub(super) fn compile(
+        settings: &AccessSettings,
+        certificate_required: bool,
+        problems: &mut Problems,
+    ) -> Option<Self> {
+        let before = problems.iter().count();
+        problems.value(unsupported(settings));
+        let acl = acl(settings, problems);
+        let mtls_auth = mtls_auth(settings, problems);
+        if settings.mtls_auth_ca_certificates.is_none() {
+            without_cas(settings, certificate_required, problems);
+        }
+        (problems.iter().count() == before).then_some(Self { mtls_auth, acl })
+    }
+}
+
+/// How clients are asked in the handshake; not at all where no caller needs a certificate.
+pub(super) fn handshake(settings: &AccessSettings, problems: &mut Problems) -> (Option<Handshake>, bool) {
+    let words = [("request", Handshake::Request), ("require", Handshake::Require)];
+    let handshake = problems.note(value::word(&settings.mtls_auth_handshake, &words));
+    let send_ca_dn = problems.value(value::switch(&settings.mtls_auth_send_ca_dn));
+    let asked = settings.mtls_auth_ca_certificates.is_some();
+    (handshake.filter(|_| asked), send_ca_dn && asked)
+}
+
+fn mtls_auth(settings: &AccessSettings, problems: &mut Problems) -> Option<MtlsAuth> {
+    let group = &settings.mtls_auth_authenticated_group_by;
+    let words = [("CN", Some(GroupBy::CommonName)), ("DN", Some(GroupBy::DistinguishedName)), ("none", None)];
+    let group_by = problems.value(value::word(group, &words));
+    let allow_partial_chain = problems.value(value::switch(&settings.mtls_auth_allow_partial_chain));
+    if let (None, Some(said)) = (group_by, settings.acl_allow.as_ref().or(settings.acl_deny.as_ref()))
+        && group.value().eq_ignore_ascii_case("none")
+    {
+        let advice = "set MTLS_AUTH_AUTHENTICATED_GROUP_BY to CN or DN";
+        problems.push(Problem::new(said, "no caller has a group", advice));
+    }
+    let ca_certificates = problems.note(cas(settings.mtls_auth_ca_certificates.as_ref()?))?;
+    Some(MtlsAuth { ca_certificates, allow_partial_chain, group_by })
+}
+
+pub(super) fn cas(said: &Said) -> Result<CaFiles, Problem> {
+    match CaFiles::parse(said)? {
+        CaFiles::System(_) => {
+            Err(Problem::new(said, "public CAs sign for anyone", "name the CA that signs your clients"))
+        }
+        own @ CaFiles::Pem(_) => Ok(own),
+    }
+}
+
+/// What must not be said, or be missing, where no CA is named.
+fn without_cas(settings: &AccessSettings, certificate_required: bool, problems: &mut Problems) {
+    if certificate_required {
+        let what = "not set, so nobody could come in";
+        let advice = "set MTLS_AUTH_CA_CERTIFICATES to the CA that signs your clients";
+        problems.push(Problem::missing("mtls_auth_ca_certificates", what, advice));
+        return;
+    }
+    let advice = "set MTLS_AUTH_CA_CERTIFICATES, or remove it";
+    for said in [&settings.acl_allow, &settings.acl_deny].into_iter().flatten() {
+        problems.push(Problem::new(said, "nobody has a group, because no certificate is asked for", advice));
+    }
+    // The profile `hardened` says it for gateways and reverse proxies alike; people mean it.
+    let handshake = &settings.mtls_auth_handshake;
+    if handshake.value().eq_ignore_ascii_case("require") && !handshake.origin().is_profile() {
+        problems.push(Problem::new(handshake, "no certificate is asked for", advice));
+    }
+}
+
+fn acl(settings: &AccessSettings, problems: &mut Problems) -> Option<Acl> {
+    let hide_groups_header = problems.value(value::switch(&settings.acl_hide_groups_header));
+    let rule = match (&settings.acl_allow, &settings.acl_deny) {
+        (None, None) => return None,
+        (Some(allow), None) => Rule::Allow(problems.value(groups(allow))),
+        (None, Some(deny)) => Rule::Deny(problems.value(groups(deny))),
+        (Some(_), Some(deny)) => {
+            problems.push(Problem::new(deny, "acl_allow is set too", "keep one of the two"));
+            return None;
+        }
+    };
+    Some(Acl { rule, hide_groups_header })
+}
+
+/// An empty list would let nobody in, or everybody: neither was meant.
+fn groups(said: &Said) -> Result<Vec<String>, Problem> {
+    let groups: Vec<_> = value::list(said).iter().map(|group| group.value().to_owned()).collect();
+    if groups.is_empty() {
+        return Err(Problem::new(said, "names no group", "name at least one, or remove it"));
+    }
+    Ok(groups)
+}
+
+/// Values of Kong's that this version cannot keep.
+fn unsupported(settings: &AccessSettings) -> Result<(), Problem> {
+    let skip = &settings.mtls_auth_skip_consumer_lookup;
+    if !value::switch(skip)? {
+        let what = "this version reads no declarative file, so there are no consumers to look up";
+        return Err(Problem::new(skip, what, "write on, or remove it"));
+    }
+    let mode = &settings.mtls_auth_revocation_check_mode;
+    if !mode.value().eq_ignore_ascii_case("SKIP") {
+        let what = "this version does not check revocation";
+        let advice = "write SKIP, and issue client certificates with short lives";
+        return Err(Problem::new(mode, what, advice));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Origin;
+
+    fn settings(pairs: &[(&str, &str)]) -> AccessSettings {
+        let said = |key: &str| {
+            let (_, value) = pairs.iter().find(|(name, _)| *name == key)?;
+            Some(Said::new(key, value, Origin::DEFAULT))
+        };
+        let default = |key, value| said(key).unwrap_or_else(|| Said::new(key, value, Origin::DEFAULT));
+        AccessSettings {
+            mtls_auth_ca_certificates: said("mtls_auth_ca_certificates"),
+            mtls_auth_handshake: default("mtls_auth_handshake", "request"),
+            mtls_auth_authenticated_group_by: default("mtls_auth_authenticated_group_by", "CN"),
+            mtls_auth_allow_partial_chain: default("mtls_auth_allow_partial_chain", "off"),
+            mtls_auth_send_ca_dn: default("mtls_auth_send_ca_dn", "off"),
+            mtls_auth_skip_consumer_lookup: default("mtls_auth_skip_consumer_lookup", "on"),
+            mtls_auth_revocation_check_mode: default("mtls_auth_revocation_check_mode", "SKIP"),
+            acl_allow: said("acl_allow"),
+            acl_deny: said("acl_deny"),
+            acl_hide_groups_header: default("acl_hide_groups_header", "off"),
+        }
+    }
+
+    fn check(pairs: &[(&str, &str)], certificate_required: bool, expected: &str) {
+        let mut problems = Problems::default();
+        Access::compile(&settings(pairs), certificate_required, &mut problems);
+        assert_eq!(problems.to_string(), expected);
+    }
+
+    const CA: (&str, &str) = ("mtls_auth_ca_certificates", "/ca.pem");
+
+    #[test]
+    fn groups_that_may_pass() {
+        let of = |pair| Access::compile(&settings(&[CA, pair]), true, &mut Problems::default()).unwrap().acl;
+        let acl = |rule| Some(Acl { rule, hide_groups_header: false });
+        let names = |list: &[&str]| list.iter().map(|name| (*name).to_owned()).collect();
+        assert_eq!(of(("acl_allow", "a, b")), acl(Rule::Allow(names(&["a", "b"]))));
+        assert_eq!(of(("acl_deny", r"CN=a\,O=b")), acl(Rule::Deny(names(&["CN=a,O=b"]))));
+    }
+
+    #[test]
+    fn a_rule_is_kept_or_refused() {
+        for (pairs, line) in [
+            (
+                vec![CA, ("acl_allow", "a"), ("acl_deny", "b")],
+                "acl_deny=b (default): acl_allow is set too; keep one of the two",
+            ),
+            (
+                vec![CA, ("acl_allow", ",")],
+                "acl_allow=, (default): names no group; name at least one, or remove it",
+            ),
+            (
+                vec![CA, ("acl_allow", "a"), ("mtls_auth_authenticated_group_by", "none")],
+                "acl_allow=a (default): no caller has a group; \
+                 set MTLS_AUTH_AUTHENTICATED_GROUP_BY to CN or DN",
+            ),
+            (
+                vec![("acl_allow", "a")],
+                "acl_allow=a (default): nobody has a group, because no certificate is asked for; \
+                 set MTLS_AUTH_CA_CERTIFICATES, or remove it",
+            ),
+            (
+                vec![("mtls_auth_handshake", "require")],
+                "mtls_auth_handshake=require (default): no certificate is asked for; \
+                 set MTLS_AUTH_CA_CERTIFICATES, or remove it",
+            ),
+            (
+                vec![("mtls_auth_ca_certificates", "system")],
+                "mtls_auth_ca_certificates=system (default): public CAs sign for anyone; \
+                 name the CA that signs your clients",
+            ),
+            (
+                vec![CA, ("mtls_auth_skip_consumer_lookup", "off")],
+                "mtls_auth_skip_consumer_lookup=off (default): this version reads no declarative file, \
+                 so there are no consumers to look up; write on, or remove it",
+            ),
+            (
+                vec![CA, ("mtls_auth_revocation_check_mode", "STRICT")],
+                "mtls_auth_revocation_check_mode=STRICT (default): this version does not check revocation; \
+                 write SKIP, and issue client certificates with short lives",
+            ),
+        ] {
+            check(&pairs, false, line);
+        }
+    }
+
+    #[test]
+    fn a_gateway_needs_a_ca() {
+        check(&[CA], true, "");
+        check(
+            &[],
+            true,
+            "mtls_auth_ca_certificates: not set, so nobody could come in; \
+             set MTLS_AUTH_CA_CERTIFICATES to the CA that signs your clients",
+        );
+    }
+
+    #[test]
+    fn nobody_is_asked_where_no_ca_is_named() {
+        let of = |pairs: &[_]| handshake(&settings(pairs), &mut Problems::default());
+        assert_eq!(of(&[]), (None, false));
+        assert_eq!(of(&[CA]), (Some(Handshake::Request), false));
+        assert_eq!(of(&[CA, ("mtls_auth_send_ca_dn", "on")]), (Some(Handshake::Request), true));
+    }
+}

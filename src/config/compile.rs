@@ -1,0 +1,69 @@
+//! From what was said to what is meant: each group by its own file, then the rules across them.
+//!
+//! Used by `source::load`. Nothing stops at the first problem; a `Config` comes out only if
+//! there is none.
+
+use super::cautions::cautions;
+use super::deadlines::Deadlines;
+use super::limits::Limits;
+use super::mode::Mode;
+use super::problem::Problems;
+use super::process::{self, Insecure, LogSettings};
+use super::server_tls::ServerTls;
+use super::settings::Settings;
+use super::upstream::Upstream;
+use super::value::{self, Unit};
+use super::{Access, Config, Forwarding, access, listen};
+
+/// `problems` are those of the sources; a `Config` without what they would have said is none.
+pub(super) fn compile(
+    mode: Mode,
+    settings: &Settings,
+    mut problems: Problems,
+) -> Result<(Config, LogSettings), Problems> {
+    let log = LogSettings::compile(&settings.process, &mut problems);
+    let config = config(mode, settings, &mut problems);
+    match config {
+        Some(config) if problems.is_empty() => Ok((config, log)),
+        _ => Err(problems),
+    }
+}
+
+fn config(mode: Mode, settings: &Settings, problems: &mut Problems) -> Option<Config> {
+    let gateway = mode == Mode::Gateway;
+    let listeners = listen::listeners(&settings.listen, problems);
+    let status = problems.value(listen::status(&settings.listen.status_listen));
+    let handshake = access::handshake(&settings.access, problems);
+    let tls = listeners.iter().any(|listener| listener.tls);
+    let server_tls = ServerTls::compile(&settings.server_tls, tls, handshake, problems);
+    let access = Access::compile(&settings.access, gateway, problems);
+    let upstream = Upstream::compile(&settings.upstream, &settings.upstream_tls, !gateway, problems);
+    let forwarding = Forwarding::compile(&settings.forwarding, problems);
+    let without_upstream = problems.value(value::switch(&settings.upstream.ready_without_upstream));
+    let process = &settings.process;
+    let insecure = problems.note(Insecure::parse(&process.insecure)).unwrap_or(Insecure::Warn);
+    let client_write = upstream.as_ref().map(|upstream| upstream.write_timeout).unwrap_or_default();
+    let mut config = Config {
+        limits: Limits::compile(&settings.limits, problems),
+        deadlines: Deadlines::compile(&settings.deadlines, client_write, problems),
+        workers: problems.value(process::workers(&process.workers)),
+        drain_timeout: problems.value(value::duration(&process.drain_timeout, Unit::Seconds)),
+        access_log: problems.value(value::switch(&process.access_log)),
+        ready_needs_upstream: !gateway && !without_upstream,
+        listeners,
+        status,
+        server_tls,
+        access: access?,
+        upstream: upstream?,
+        forwarding: forwarding?,
+        cautions: Vec::new(),
+    };
+    config.cautions = cautions(mode, settings, &config);
+    if insecure == Insecure::Refuse {
+        problems.extend(config.cautions.drain(..).map(|caution| caution.refused_by(&process.insecure)));
+    }
+    Some(config)
+}
+
+#[cfg(test)]
+mod tests;

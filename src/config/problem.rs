@@ -1,0 +1,364 @@
+//! What somebody said ([`Said`]) and what is wrong with it ([`Problem`], [`Caution`]).
+//!
+//! Every reader and parser of this room returns these; `cli` and `app` print them. A line
+//! names the key, the value, where it came from, what is wrong and what to do. It never
+//! holds a key, a password or a whole certificate.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::path::Path;
+
+use figment::value::{Dict, Map};
+use figment::{Metadata, Profile, Provider};
+use serde::{Deserialize, Serialize};
+
+use super::reference::Reference;
+
+/// Where a value came from, as it is printed: `environment CLIENT_SSL`, `file /etc/bridge.toml`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Origin(Cow<'static, str>);
+
+impl Origin {
+    /// Built into the program, next to the setting's declaration.
+    pub const DEFAULT: Self = Self(Cow::Borrowed("default"));
+    /// The subcommand, which decides the mode.
+    pub const SUBCOMMAND: Self = Self(Cow::Borrowed("subcommand"));
+
+    /// The environment variable of that name.
+    pub fn environment(variable: &str) -> Self {
+        Self(format!("environment {variable}").into())
+    }
+
+    /// A TOML file.
+    pub fn file(path: &Path) -> Self {
+        Self(format!("file {}", path.display()).into())
+    }
+
+    /// A command-line flag; `key` is the setting's name.
+    pub fn flag(key: &str) -> Self {
+        Self(format!("flag --{}", key.replace('_', "-")).into())
+    }
+
+    /// A profile that is built in.
+    pub fn profile(name: &str) -> Self {
+        Self(format!("{PROFILE}{name}").into())
+    }
+
+    /// Nobody asked for it: the value is built in, not chosen.
+    pub fn is_default(&self) -> bool {
+        *self == Self::DEFAULT
+    }
+
+    /// The value came with a built-in profile, so it was not written for this deployment.
+    pub fn is_profile(&self) -> bool {
+        self.0.starts_with(PROFILE)
+    }
+}
+
+impl From<Cow<'static, str>> for Origin {
+    fn from(printed: Cow<'static, str>) -> Self {
+        Self(printed)
+    }
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A key, the text given for it, and where it was given.
+///
+/// As a figment provider it is one layer with one value, so that figment can tell for each
+/// value of the merged result where it came from.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Said {
+    key: String,
+    value: String,
+    origin: Origin,
+}
+
+impl Said {
+    /// Somebody at `origin` gave `key` this value. Space around it means nothing.
+    pub fn new(key: impl Into<String>, value: impl AsRef<str>, origin: Origin) -> Self {
+        Self { key: key.into(), value: value.as_ref().trim().to_owned(), origin }
+    }
+
+    /// One element of a list: the same key and origin with a part of the value.
+    pub fn part(&self, value: impl AsRef<str>) -> Self {
+        Self::new(self.key.clone(), value, self.origin.clone())
+    }
+
+    /// The setting's name, lower case with `_`.
+    pub fn key(&self) -> &str {
+        &self.key
+    }
+
+    /// The raw text: may be a secret, so never print it.
+    pub fn value(&self) -> &str {
+        &self.value
+    }
+
+    /// Where it was said.
+    pub fn origin(&self) -> &Origin {
+        &self.origin
+    }
+
+    /// The value for people: `***` for a secret, `PEM text` for inline certificates, one line.
+    pub fn shown(&self) -> String {
+        let is_pem = matches!(Reference::of(self), Reference::Text(_));
+        if self.is_secret(is_pem) {
+            return "***".to_owned();
+        }
+        if is_pem {
+            return "PEM text".to_owned();
+        }
+        let line = one_line(&self.value);
+        match line.char_indices().nth(SHOWN_CHARS) {
+            Some((end, _)) => format!("{}…", &line[..end]),
+            None => line,
+        }
+    }
+
+    /// Private keys (their paths are none), URLs with a password in them, and what may be a key
+    /// that was given where its certificate belongs.
+    fn is_secret(&self, is_pem: bool) -> bool {
+        match self.key.as_str() {
+            key if key.ends_with("_key") => is_pem || !is_path(&self.value),
+            key if key.contains("_cert") => {
+                !is_pem && self.value.len() >= SHORTEST_KEY && !is_path(&self.value)
+            }
+            key => key.ends_with("_url") && self.value.contains('@'),
+        }
+    }
+}
+
+impl fmt::Debug for Said {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}={} ({})", self.key, self.shown(), self.origin)
+    }
+}
+
+/// A bare word, as the command line's parser holds it before its flag is known.
+impl From<String> for Said {
+    fn from(value: String) -> Self {
+        Self::new("", value, Origin::DEFAULT)
+    }
+}
+
+impl Provider for Said {
+    fn metadata(&self) -> Metadata {
+        Metadata::named(self.origin.0.clone())
+    }
+
+    fn data(&self) -> Result<Map<Profile, Dict>, figment::Error> {
+        let value = Dict::from([(self.key.clone(), self.value.clone().into())]);
+        Ok(Map::from([(Profile::Default, value)]))
+    }
+}
+
+/// One thing that stops the start.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    subject: String,
+    what: String,
+    advice: String,
+}
+
+impl Problem {
+    /// Something said cannot be used: what is wrong, and what to do.
+    pub fn new(said: &Said, what: impl Into<String>, advice: impl Into<String>) -> Self {
+        Self::about(&format!("{}={} ({})", said.key, said.shown(), said.origin), what, advice)
+    }
+
+    /// Something nobody said is needed.
+    pub fn missing(key: &str, what: impl Into<String>, advice: impl Into<String>) -> Self {
+        Self::about(key, what, advice)
+    }
+
+    /// The key itself is wrong. Its value is not shown, because it may be a secret.
+    pub(super) fn of_key(
+        key: &str,
+        origin: &Origin,
+        what: impl Into<String>,
+        advice: impl Into<String>,
+    ) -> Self {
+        Self::about(&format!("{key} ({origin})"), what, advice)
+    }
+
+    /// What is wrong often quotes a part of the value, so it is made one line as well.
+    fn about(subject: &str, what: impl Into<String>, advice: impl Into<String>) -> Self {
+        Self { subject: one_line(subject), what: one_line(&what.into()), advice: advice.into() }
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}; {}", self.subject, self.what, self.advice)
+    }
+}
+
+/// Everything that stops the start, and the warnings that may explain it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Problems {
+    problems: Vec<Problem>,
+    warnings: Vec<String>,
+}
+
+impl Problems {
+    /// Adds one more.
+    pub fn push(&mut self, problem: Problem) {
+        self.problems.push(problem);
+    }
+
+    /// Adds several.
+    pub fn extend(&mut self, more: impl IntoIterator<Item = Problem>) {
+        self.problems.extend(more);
+    }
+
+    /// Whether nothing is wrong.
+    pub fn is_empty(&self) -> bool {
+        self.problems.is_empty()
+    }
+
+    /// In the order they were found.
+    pub fn iter(&self) -> impl Iterator<Item = &Problem> {
+        self.problems.iter()
+    }
+
+    /// The value, or nothing after its problems were taken over.
+    pub fn collect<T>(&mut self, result: Result<T, Self>) -> Option<T> {
+        result.map_err(|more| self.problems.extend(more.problems)).ok()
+    }
+
+    /// Adds what is wrong elsewhere too.
+    pub fn append(&mut self, more: Self) {
+        self.problems.extend(more.problems);
+        self.warnings.extend(more.warnings);
+    }
+
+    /// Prints these below the problems: a misspelt variable explains a missing value.
+    #[must_use]
+    pub fn with_warnings(mut self, warnings: Vec<String>) -> Self {
+        self.warnings.extend(warnings);
+        self
+    }
+
+    /// The value, or nothing after its problem was noted, so that the next one is looked at too.
+    pub(super) fn note<T>(&mut self, result: Result<T, Problem>) -> Option<T> {
+        result.map_err(|problem| self.push(problem)).ok()
+    }
+
+    /// Like [`Problems::note`] for plain values. The stand-in is never used: a problem was noted.
+    pub(super) fn value<T: Default>(&mut self, result: Result<T, Problem>) -> T {
+        self.note(result).unwrap_or_default()
+    }
+}
+
+impl From<Problem> for Problems {
+    fn from(problem: Problem) -> Self {
+        Self::from_iter([problem])
+    }
+}
+
+impl FromIterator<Problem> for Problems {
+    fn from_iter<I: IntoIterator<Item = Problem>>(problems: I) -> Self {
+        Self { problems: problems.into_iter().collect(), warnings: Vec::new() }
+    }
+}
+
+impl fmt::Display for Problems {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let warnings = self.warnings.iter().map(|warning| format!("warning: {warning}"));
+        let lines: Vec<_> = self.problems.iter().map(Problem::to_string).chain(warnings).collect();
+        f.write_str(&lines.join("\n"))
+    }
+}
+
+impl std::error::Error for Problems {}
+
+/// A setting that works but weakens security.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Caution(Problem);
+
+impl Caution {
+    /// What is weak about something said, and what would be better.
+    pub fn new(said: &Said, what: impl Into<String>, advice: impl Into<String>) -> Self {
+        Self(Problem::new(said, what, advice))
+    }
+
+    /// The same as a problem, for those who do not want it to work.
+    pub(super) fn refused_by(self, refuse: &Said) -> Problem {
+        let what = format!("{} (refused by insecure=refuse, {})", self.0.what, refuse.origin);
+        Problem { what, ..self.0 }
+    }
+}
+
+impl fmt::Display for Caution {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// Without line breaks and terminal escapes.
+fn one_line(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
+/// Certainly a path (or several) and no key: base64 has no dots, and no kind of key begins with a slash in it.
+fn is_path(text: &str) -> bool {
+    !text.contains(char::is_control) && (text.starts_with('/') || text.contains('.'))
+}
+
+const PROFILE: &str = "profile ";
+
+/// An Ed25519 key in base64, without anything around it.
+const SHORTEST_KEY: usize = 43;
+
+/// Long enough for any path or list a person writes, short enough for a line.
+const SHOWN_CHARS: usize = 200;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(key: &str, value: &str, expected: &str) {
+        let said = Said::new(key, value, Origin::environment(&key.to_uppercase()));
+        assert_eq!(Problem::new(&said, "wrong", "mend it").to_string(), expected);
+    }
+
+    #[test]
+    fn a_problem_is_one_line() {
+        check("client_ssl", "maybe", "client_ssl=maybe (environment CLIENT_SSL): wrong; mend it");
+        check("acl_allow", "a\nb", "acl_allow=a b (environment ACL_ALLOW): wrong; mend it");
+    }
+
+    #[test]
+    fn secrets_are_not_shown() {
+        let key = "MC4CAQAwBQYDK2VwBCIEIL/WwNJpSbZUGN4bl/nPDd/q2IPuhN9kHO1BxfHrv3Fd";
+        let pem = format!("-----BEGIN PRIVATE KEY-----\n{key}\n-----END PRIVATE KEY-----");
+        for secret in [key, &format!("{key}\n{key}"), &pem, "hidden"] {
+            check("ssl_cert_key", secret, "ssl_cert_key=*** (environment SSL_CERT_KEY): wrong; mend it");
+        }
+        check("ssl_cert", key, "ssl_cert=*** (environment SSL_CERT): wrong; mend it");
+        check("upstream_url", "http://u:pw@h", "upstream_url=*** (environment UPSTREAM_URL): wrong; mend it");
+        let pem = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----";
+        check("ssl_cert", pem, "ssl_cert=PEM text (environment SSL_CERT): wrong; mend it");
+        let said = Said::new("client_ssl_cert_key", "hidden", Origin::DEFAULT);
+        assert_eq!(format!("{said:?}"), "client_ssl_cert_key=*** (default)");
+    }
+
+    #[test]
+    fn where_a_key_lies_is_no_secret() {
+        check("ssl_cert_key", "/run/key", "ssl_cert_key=/run/key (environment SSL_CERT_KEY): wrong; mend it");
+        check("ssl_cert_key", "tls.key", "ssl_cert_key=tls.key (environment SSL_CERT_KEY): wrong; mend it");
+    }
+
+    #[test]
+    fn warnings_follow_the_problems() {
+        let problems = Problems::from(Problem::missing("upstream_url", "not set", "set it"))
+            .with_warnings(vec!["UPSTREAM_URI is not a setting".to_owned()]);
+        let expected = "upstream_url: not set; set it\nwarning: UPSTREAM_URI is not a setting";
+        assert_eq!(problems.to_string(), expected);
+    }
+}

@@ -1,0 +1,115 @@
+//! TOML: the file `CONFIG` names, and profiles, which are the same thing built in.
+
+use std::path::Path;
+
+use figment::providers::{Format, Toml};
+use figment::value::{Dict, Value};
+
+use crate::config::names::{self, Name};
+use crate::config::problem::{Origin, Problem, Said};
+use crate::config::value::joined;
+
+use super::Gathered;
+
+/// One name or path in `PROFILE`.
+pub(super) fn profile(said: &Said, gathered: &mut Gathered) {
+    let name = said.value();
+    if PROFILES.iter().any(|(built_in, _)| *built_in == name) {
+        built_in(name).into_iter().for_each(|said| gathered.take(said));
+    } else if name.contains('/') || name.ends_with(".toml") {
+        read(said, Path::new(name), gathered);
+    } else {
+        let names: Vec<_> = PROFILES.iter().map(|(name, _)| *name).collect();
+        let advice = format!("write one of {}, or the path of a TOML file", names.join(", "));
+        gathered.problems.push(Problem::new(said, format!("`{name}` is not a profile"), advice));
+    }
+}
+
+/// What a built-in profile says.
+pub(in crate::config) fn built_in(name: &str) -> Vec<Said> {
+    let mut gathered = Gathered::default();
+    if let Some((_, text)) = PROFILES.iter().find(|(profile, _)| *profile == name) {
+        settings(text, &Origin::profile(name), &mut gathered);
+    }
+    gathered.said
+}
+
+/// A file that `said` names.
+pub(super) fn read(said: &Said, path: &Path, gathered: &mut Gathered) {
+    match std::fs::read_to_string(path) {
+        Ok(text) => settings(&text, &Origin::file(path), gathered),
+        Err(error) => {
+            let what = format!("{} cannot be read: {error}", path.display());
+            let advice = "name a TOML file that this user may read";
+            gathered.problems.push(Problem::new(said, what, advice));
+        }
+    }
+}
+
+/// Every key of a TOML text.
+fn settings(text: &str, origin: &Origin, gathered: &mut Gathered) {
+    let dict: Dict = match Toml::from_str(text) {
+        Ok(dict) => dict,
+        Err(error) => {
+            let line = error.span().map_or(1, |span| text[..span.start].matches('\n').count() + 1);
+            let what = format!("not TOML: {}", error.message().replace('\n', ", "));
+            let advice = "mend the line; texts are in quotes, as in client_ssl = \"on\"";
+            gathered.problems.push(Problem::of_key(&format!("line {line}"), origin, what, advice));
+            return;
+        }
+    };
+    // A key's own name wins over its aliases, as in the environment.
+    let (aliases, others): (Vec<_>, Vec<_>) =
+        dict.iter().partition(|(key, _)| matches!(Name::of(key), Some(Name::Alias(_))));
+    for (key, value) in aliases.into_iter().chain(others) {
+        if let Err(problem) = setting(key, value, origin, gathered) {
+            gathered.problems.push(problem);
+        }
+    }
+}
+
+fn setting(key: &str, value: &Value, origin: &Origin, gathered: &mut Gathered) -> Result<(), Problem> {
+    let Some(name) = Name::of(key) else {
+        return Err(names::unknown(key, origin));
+    };
+    let Some(text) = written(value) else {
+        let advice = "write a text, a number, a switch or a list of these";
+        return Err(Problem::of_key(key, origin, "not a value", advice));
+    };
+    match name {
+        Name::Setting(key) | Name::Alias(key) => gathered.take(Said::new(key, text, origin.clone())),
+        Name::Unsupported(unsupported) => unsupported.refuse(&Said::new(key, text, origin.clone()))?,
+    }
+    Ok(())
+}
+
+/// A TOML value as an environment variable would write it.
+fn written(value: &Value) -> Option<String> {
+    match value {
+        Value::Array(_, elements) => {
+            let elements: Option<Vec<_>> = elements.iter().map(scalar).collect();
+            Some(joined(&elements?))
+        }
+        other => scalar(other),
+    }
+}
+
+fn scalar(value: &Value) -> Option<String> {
+    match value {
+        Value::String(_, text) => Some(text.clone()),
+        Value::Bool(_, on) => Some(if *on { "on" } else { "off" }.to_owned()),
+        Value::Num(_, number) => number.to_i128().map(|n| n.to_string()).or_else(|| {
+            let float = number.to_f64()?;
+            Some(float.to_string())
+        }),
+        _ => None,
+    }
+}
+
+/// The files of `profiles/`.
+pub(in crate::config) const PROFILES: &[(&str, &str)] = &[
+    ("reverse-proxy", include_str!("../../../profiles/reverse-proxy.toml")),
+    ("gateway", include_str!("../../../profiles/gateway.toml")),
+    ("development", include_str!("../../../profiles/development.toml")),
+    ("hardened", include_str!("../../../profiles/hardened.toml")),
+];

@@ -1,0 +1,183 @@
+//! The upstream: where requests go, how they get there, and how long that may take.
+//!
+//! Said in [`UpstreamSettings`], meant as [`Upstream`], used by `snapshot` and `proxy`.
+
+use std::time::Duration;
+
+use super::problem::{Problem, Problems, Said};
+use super::target::Target;
+use super::upstream_tls::{UpstreamTls, UpstreamTlsSettings};
+use super::value::{self, Unit};
+
+/// Where requests go.
+#[derive(Debug, Clone, clap::Args, serde::Deserialize)]
+#[command(next_help_heading = "Upstream")]
+pub(super) struct UpstreamSettings {
+    /// Where everything goes: `http`, `https`, `grpc` or `grpcs`, with a host, and a path that is
+    /// put before each request's path.
+    #[arg(long, value_name = "URL")]
+    pub(super) upstream_url: Option<Said>,
+
+    /// `auto` (TLS agrees on HTTP/2 or HTTP/1.1; HTTP/1.1 without TLS), `http1` or `http2`.
+    #[arg(long, value_name = "auto|http1|http2", default_value = "auto")]
+    pub(super) upstream_http: Said,
+
+    /// To reach the upstream, handshake included. A bare number is milliseconds.
+    #[arg(long, value_name = "DURATION", default_value = "5s")]
+    pub(super) connect_timeout: Said,
+
+    /// Between two pieces of an answer. A bare number is milliseconds.
+    #[arg(long, value_name = "DURATION", default_value = "60s")]
+    pub(super) read_timeout: Said,
+
+    /// Until the upstream takes the next piece of a request, or a client the next piece of an
+    /// answer. A bare number is milliseconds.
+    #[arg(long, value_name = "DURATION", default_value = "60s")]
+    pub(super) write_timeout: Said,
+
+    /// An HTTP/2 connection that answers no PING for so long is dead.
+    #[arg(long, value_name = "DURATION", default_value = "5s")]
+    pub(super) link_timeout: Said,
+
+    /// How often a request is tried again: only where nothing was sent, or where the method is
+    /// idempotent and nothing was answered.
+    #[arg(long, value_name = "N", default_value = "1")]
+    pub(super) retries: Said,
+
+    /// Idle connections kept for the next request; 0 for none.
+    #[arg(long, value_name = "N", default_value = "512")]
+    pub(super) upstream_keepalive_pool_size: Said,
+
+    /// Requests after which a connection is not used again; 0 for any number.
+    #[arg(long, value_name = "N", default_value = "10000")]
+    pub(super) upstream_keepalive_max_requests: Said,
+
+    /// How long an idle connection is kept.
+    #[arg(long, value_name = "DURATION", default_value = "60s")]
+    pub(super) upstream_keepalive_idle_timeout: Said,
+
+    /// Whether a reverse proxy is ready before it has reached its upstream once.
+    #[arg(long, value_name = "on|off", default_value = "off")]
+    pub(super) ready_without_upstream: Said,
+}
+
+/// Where requests go, and how.
+#[derive(Debug, Clone)]
+pub struct Upstream {
+    /// The address.
+    pub target: Target,
+    /// `Some` for `https` and `grpcs`.
+    pub tls: Option<UpstreamTls>,
+    /// Which HTTP is spoken; never [`Link::Auto`] for gRPC.
+    pub link: Link,
+    /// To reach it, handshake included.
+    pub connect_timeout: Duration,
+    /// Between two pieces of an answer.
+    pub read_timeout: Duration,
+    /// Until the next piece of a request is taken.
+    pub write_timeout: Duration,
+    /// Without a PING answered, the connection is dead.
+    pub link_timeout: Duration,
+    /// Further tries of one request.
+    pub retries: u32,
+    /// Idle connections kept.
+    pub keepalive_pool_size: usize,
+    /// Requests per connection; 0 for any number.
+    pub keepalive_max_requests: u64,
+    /// How long an idle connection is kept.
+    pub keepalive_idle_timeout: Duration,
+    /// Connect before the first request, so that it pays no handshake.
+    pub open_at_start: bool,
+}
+
+/// Which HTTP is spoken to the upstream.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Link {
+    /// What ALPN agrees on; HTTP/1.1 where there is no TLS.
+    #[default]
+    Auto,
+    /// HTTP/1.1 only.
+    Http1,
+    /// HTTP/2 only; with prior knowledge where there is no TLS.
+    Http2,
+}
+
+impl Upstream {
+    /// `None` after a problem. TLS settings are read for plain upstreams too, so that they are
+    /// right on the day the URL changes.
+    pub(super) fn compile(
+        settings: &UpstreamSettings,
+        tls: &UpstreamTlsSettings,
+        open_at_start: bool,
+        problems: &mut Problems,
+    ) -> Option<Self> {
+        let target = target(settings, problems);
+        let host = target.as_ref().map_or("", |target| &target.host);
+        let tls = UpstreamTls::compile(tls, host, problems);
+        let link = link(&settings.upstream_http, target.as_ref(), problems);
+        let milliseconds = |said| value::wait(said, Unit::Milliseconds);
+        let seconds = |said| value::wait(said, Unit::Seconds);
+        let connect_timeout = problems.value(milliseconds(&settings.connect_timeout));
+        let read_timeout = problems.value(milliseconds(&settings.read_timeout));
+        let write_timeout = problems.value(milliseconds(&settings.write_timeout));
+        let link_timeout = problems.value(seconds(&settings.link_timeout));
+        let retries = problems.value(value::count(&settings.retries, 0..=RETRIES));
+        let keepalive_pool_size =
+            problems.value(value::count(&settings.upstream_keepalive_pool_size, 0..=MANY));
+        let keepalive_max_requests =
+            problems.value(value::count(&settings.upstream_keepalive_max_requests, 0..=u64::MAX));
+        let keepalive_idle_timeout = problems.value(seconds(&settings.upstream_keepalive_idle_timeout));
+        let target = target?;
+        let tls = if target.scheme.is_tls() { Some(tls?) } else { None };
+        Some(Self {
+            target,
+            tls,
+            link,
+            connect_timeout,
+            read_timeout,
+            write_timeout,
+            link_timeout,
+            retries,
+            keepalive_pool_size,
+            keepalive_max_requests,
+            keepalive_idle_timeout,
+            open_at_start,
+        })
+    }
+}
+
+fn target(settings: &UpstreamSettings, problems: &mut Problems) -> Option<Target> {
+    let Some(said) = &settings.upstream_url else {
+        let advice = "set UPSTREAM_URL, for example to https://gateway.example:8443";
+        problems.push(Problem::missing(
+            "upstream_url",
+            "not set, so there is nowhere to send requests",
+            advice,
+        ));
+        return None;
+    };
+    problems.note(Target::parse(said))
+}
+
+/// gRPC needs HTTP/2, so `auto` means that there.
+fn link(said: &Said, target: Option<&Target>, problems: &mut Problems) -> Link {
+    let words = [("auto", Link::Auto), ("http1", Link::Http1), ("http2", Link::Http2)];
+    let link = problems.value(value::word(said, &words));
+    if !target.is_some_and(|target| target.scheme.is_grpc()) {
+        return link;
+    }
+    if link == Link::Http1 {
+        problems.push(Problem::new(
+            said,
+            "gRPC needs HTTP/2",
+            "write http2 or auto, or an http or https URL",
+        ));
+    }
+    Link::Http2
+}
+
+/// Kong's bound.
+const RETRIES: u32 = 32_767;
+
+/// More connections than a process may open.
+const MANY: usize = 10_000_000;

@@ -1,0 +1,21 @@
+//! Who is on the other side: values taken from a connection, in reading order.
+//!
+//! A certificate is parsed once per connection, its names are kept as text that is always a
+//! legal header value, and nobody below reads ASN.1 again. Nothing here decides whom to trust:
+//! that is `policy`. Values in, values out: no clock, no files, no I/O.
+
+mod certificate;
+mod distinguished_name;
+mod escape;
+mod header_format;
+mod name;
+mod peer;
+mod san;
+
+pub use self::certificate::{Certificate, Malformed, Validity};
+pub use self::distinguished_name::DistinguishedName;
+pub use self::escape::header_value;
+pub use self::header_format::HeaderFormat;
+pub use self::name::{CommonName, Fingerprint, SerialNumber};
+pub use self::peer::{Peer, PeerCertificate, PeerTls};
+pub use self::san::SubjectAltName;

@@ -1,0 +1,261 @@
+//! One request from head to record: route → authorize → headers → forward → answer.
+//!
+//! [`Proxy`] belongs to one worker and is called by `server` for every request, whatever
+//! HTTP it came in. Nothing it touches is shared with other workers but the snapshot.
+
+mod attempt;
+pub mod body;
+pub mod client;
+mod dial;
+pub mod error;
+pub mod exchange;
+mod forward;
+mod http1;
+mod identity_headers;
+pub mod interim;
+mod last_words;
+pub mod link;
+pub mod pool;
+pub mod pump;
+mod request;
+mod response;
+pub mod upgrade;
+mod version;
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use http::request::Parts;
+use http::{Request, Response};
+use rustls::pki_types::UnixTime;
+
+use self::body::Body;
+use self::client::Client;
+use self::error::UpstreamError;
+use self::exchange::{Exchange, Record};
+use self::forward::{Outgoing, forward};
+use self::interim::Interim;
+use self::pool::Pool;
+use self::upgrade::{Answer, upgrade};
+use crate::lifecycle::deadline::Sweep;
+use crate::message::hop_by_hop::{self, Upgrade};
+use crate::message::reply::Reply;
+use crate::policy::{Denial, Permit};
+use crate::snapshot::Snapshot;
+
+/// The pipeline of one worker.
+#[derive(Debug)]
+pub struct Proxy {
+    published: Arc<ArcSwap<Snapshot>>,
+    current: RefCell<Rc<Current>>,
+    record: Rc<Record>,
+    sweep: Rc<Sweep>,
+}
+
+/// A snapshot with this worker's connections to its services.
+#[derive(Debug)]
+struct Current {
+    snapshot: Arc<Snapshot>,
+    pools: Vec<Rc<Pool>>,
+    /// Whether [`Proxy::new_pools`] has told of them.
+    told: Cell<bool>,
+}
+
+/// How a request leaves the pipeline without an upstream's answer.
+#[derive(Debug)]
+struct Refusal {
+    reply: Reply,
+    reason: Rc<str>,
+}
+
+impl Refusal {
+    fn new(reply: Reply, reason: impl Into<Rc<str>>) -> Self {
+        Self { reply, reason: reason.into() }
+    }
+}
+
+impl From<Denial> for Refusal {
+    fn from(denial: Denial) -> Self {
+        Self::new(denial.reply, denial.reason.as_ref())
+    }
+}
+
+impl From<UpstreamError> for Refusal {
+    fn from(error: UpstreamError) -> Self {
+        Self::new(error.reply(), error.to_string())
+    }
+}
+
+impl Proxy {
+    /// A pipeline with pools of its own. Call within the worker's runtime.
+    #[must_use]
+    pub fn new(published: Arc<ArcSwap<Snapshot>>, record: Record, sweep: &Rc<Sweep>) -> Rc<Self> {
+        let current = Rc::new(Current::of(published.load_full(), sweep));
+        let (record, sweep) = (Rc::new(record), Rc::clone(sweep));
+        Rc::new(Self { published, current: RefCell::new(current), record, sweep })
+    }
+
+    /// The deadlines of this worker.
+    #[must_use]
+    pub fn sweep(&self) -> &Rc<Sweep> {
+        &self.sweep
+    }
+
+    /// Where requests are recorded.
+    #[must_use]
+    pub fn record(&self) -> &Record {
+        &self.record
+    }
+
+    /// The snapshot in force.
+    #[must_use]
+    pub fn snapshot(&self) -> Arc<Snapshot> {
+        Arc::clone(&self.current().snapshot)
+    }
+
+    /// This worker's pools, one per service of the snapshot in force.
+    #[must_use]
+    pub fn pools(&self) -> Vec<Rc<Pool>> {
+        self.current().pools.clone()
+    }
+
+    /// The same, once per snapshot: for whoever opens them before the first request.
+    #[must_use]
+    pub fn new_pools(&self) -> Vec<Rc<Pool>> {
+        let current = self.current();
+        if current.told.replace(true) { Vec::new() } else { current.pools.clone() }
+    }
+
+    /// Answers one request. Every way out is recorded, once.
+    pub async fn serve(
+        &self,
+        client: &Rc<Client>,
+        request: Request<Body>,
+        interim: Option<&Interim>,
+    ) -> Response<Body> {
+        let current = self.current();
+        let (head, body) = request.into_parts();
+        let exchange = Exchange::open(&self.record, client, &head);
+        let form = response::Form::asked(&head);
+        let incoming = Incoming { client, exchange: &exchange, interim, is_grpc: form.is_grpc() };
+        let response = match self.pass(&current, &incoming, head, body).await {
+            Ok(response) => response,
+            Err(refusal) => {
+                exchange.because(refusal.reason);
+                let forwarding = &current.snapshot.forwarding;
+                let reply = form.reply(&refusal.reply, &exchange, forwarding.response_headers);
+                // Our own body waits for nobody.
+                reply.map(|body| body.of_response(&exchange, &self.sweep, Duration::MAX, None))
+            }
+        };
+        exchange.status(response.status());
+        response
+    }
+
+    /// The order of everything that happens to a request.
+    async fn pass(
+        &self,
+        current: &Current,
+        incoming: &Incoming<'_>,
+        mut head: Parts,
+        body: Body,
+    ) -> Result<Response<Body>, Refusal> {
+        let Incoming { client, exchange, .. } = *incoming;
+        let snapshot = &current.snapshot;
+        request::check(&head, &snapshot.limits)?;
+        let no_route = || Refusal::new(Reply::NO_ROUTE, "no route matches the path");
+        let route = snapshot.router.find(head.uri.path()).ok_or_else(no_route)?;
+        let permit =
+            snapshot.policies[route.policy].authorize(&client.peer, &client.decisions, UnixTime::now())?;
+        exchange.permitted(&permit);
+        let pool = &current.pools[route.service];
+        let asked = request::rewrite(&mut head, client, exchange, &permit, snapshot, pool.service())?;
+        let limits = (snapshot.deadlines.client_body, snapshot.limits.client_max_body_size);
+        let body = body.of_request(exchange, &self.sweep, limits.0, limits.1);
+        let request = Request::from_parts(head, body);
+        let answer = match asked {
+            Some(asked) => self.switch(&permit, pool, request, asked, incoming).await,
+            None => self.send(&permit, pool, request, incoming).await,
+        };
+        // When the request's body failed, the upstream's failure is only its consequence.
+        let mut response = answer.map_err(|error| exchange.request_fault().unwrap_or(error))?;
+        response::rewrite(&mut response, exchange, snapshot.forwarding.response_headers);
+        Ok(response)
+    }
+
+    async fn send(
+        &self,
+        permit: &Permit,
+        pool: &Rc<Pool>,
+        request: Request<Body>,
+        incoming: &Incoming<'_>,
+    ) -> Result<Response<Body>, UpstreamError> {
+        let Incoming { exchange, interim, is_grpc, .. } = *incoming;
+        let outgoing = Outgoing { request, is_grpc, exchange, interim, sweep: &self.sweep };
+        let (response, lease) = forward(permit, pool, outgoing).await?;
+        exchange.answered();
+        let read_timeout = pool.service().upstream.read_timeout;
+        Ok(response.map(|body| body.of_response(exchange, &self.sweep, read_timeout, Some(lease))))
+    }
+
+    async fn switch(
+        &self,
+        permit: &Permit,
+        pool: &Rc<Pool>,
+        mut request: Request<Body>,
+        asked: Upgrade,
+        incoming: &Incoming<'_>,
+    ) -> Result<Response<Body>, UpstreamError> {
+        let Incoming { client, exchange, interim, .. } = *incoming;
+        asked.clone().set(request.headers_mut());
+        let answer = upgrade(permit, pool, request, exchange, interim, &self.sweep).await?;
+        exchange.answered();
+        match answer {
+            Answer::Switched(mut response, tunnel) => {
+                let chosen = hop_by_hop::strip_response(response.headers_mut());
+                let Some(chosen) = chosen.filter(|chosen| asked.offers(chosen)) else {
+                    let text = format!("{} switched to a protocol nobody asked for", pool.service().label);
+                    return Err(UpstreamError::Protocol(text.into()));
+                };
+                chosen.set(response.headers_mut());
+                *client.tunnel.borrow_mut() = Some(tunnel);
+                Ok(response)
+            }
+            Answer::Refused(response, lease) => {
+                let read_timeout = pool.service().upstream.read_timeout;
+                Ok(response.map(|body| body.of_response(exchange, &self.sweep, read_timeout, Some(lease))))
+            }
+        }
+    }
+
+    /// The snapshot in force, a new one taken over. Requests that began under the old one end under it.
+    fn current(&self) -> Rc<Current> {
+        let published = self.published.load();
+        let mut current = self.current.borrow_mut();
+        if !Arc::ptr_eq(&current.snapshot, &published) {
+            current.pools.iter().for_each(|pool| pool.retire());
+            *current = Rc::new(Current::of(Arc::clone(&published), &self.sweep));
+        }
+        Rc::clone(&current)
+    }
+}
+
+/// A request and where it came from, for the length of the pipeline.
+struct Incoming<'a> {
+    client: &'a Rc<Client>,
+    exchange: &'a Rc<Exchange>,
+    interim: Option<&'a Interim>,
+    is_grpc: bool,
+}
+
+impl Current {
+    fn of(snapshot: Arc<Snapshot>, sweep: &Rc<Sweep>) -> Self {
+        let max_header_bytes = snapshot.limits.max_header_bytes;
+        let pools =
+            snapshot.services.iter().map(|service| Pool::new(service, max_header_bytes, sweep)).collect();
+        Self { snapshot, pools, told: Cell::new(false) }
+    }
+}

@@ -1,0 +1,130 @@
+//! From a service to a connection: name, TCP, TLS, and the proof that the link is mutual.
+
+use std::cell::Cell;
+use std::io;
+use std::rc::Rc;
+
+use rustls::pki_types::ServerName;
+use tokio::net::{TcpStream, lookup_host};
+use tokio_rustls::TlsConnector;
+
+use super::error::{UpstreamError, chain, tls_error, tls_failure};
+use crate::lifecycle::deadline::Sweep;
+use crate::snapshot::Service;
+use crate::tls::client::Dialer;
+use crate::tls::stream::Stream;
+
+/// Which HTTP a dial asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Offer {
+    /// h2 if the other side wants it, else http/1.1.
+    Both,
+    /// http/1.1, for upgrades and `upstream_http=http1`.
+    Http1,
+    /// h2 or nothing.
+    Http2,
+}
+
+impl Offer {
+    fn alpn(self) -> Vec<Vec<u8>> {
+        let (h2, http1) = (b"h2".to_vec(), b"http/1.1".to_vec());
+        match self {
+            Self::Both => vec![h2, http1],
+            Self::Http1 => vec![http1],
+            Self::Http2 => vec![h2],
+        }
+    }
+}
+
+/// A fresh connection.
+#[derive(Debug)]
+pub(super) struct Dialled {
+    pub(super) stream: Stream,
+    /// Whether HTTP/2 is spoken on it.
+    pub(super) http2: bool,
+}
+
+/// Connects, all within `connect_timeout`. A name that is not answered in that time is not known:
+/// so it is with docker's names while their container is away.
+pub(super) async fn dial(
+    service: &Service,
+    offer: Offer,
+    sweep: &Rc<Sweep>,
+) -> Result<Dialled, UpstreamError> {
+    let deadline = sweep.deadline();
+    let resolved = Cell::new(false);
+    let work = connect(service, offer, &resolved);
+    let ended = deadline.limit("connect_timeout", service.upstream.connect_timeout, work).await;
+    ended.unwrap_or_else(|name| {
+        Err(match resolved.get() {
+            true => UpstreamError::TimedOut { name, upstream: service.label.as_ref().into() },
+            false => name_unknown(service, io::Error::new(io::ErrorKind::TimedOut, format!("{name} passed"))),
+        })
+    })
+}
+
+async fn connect(service: &Service, offer: Offer, resolved: &Cell<bool>) -> Result<Dialled, UpstreamError> {
+    let tcp = tcp(service, resolved).await?;
+    match &service.dialer {
+        None => Ok(Dialled { stream: Stream::Plain(tcp), http2: offer == Offer::Http2 }),
+        Some(dialer) => tls(service, dialer, tcp, offer).await,
+    }
+}
+
+fn name_unknown(service: &Service, cause: io::Error) -> UpstreamError {
+    UpstreamError::NameUnknown { host: service.upstream.target.host.clone(), cause: Rc::new(cause) }
+}
+
+async fn tcp(service: &Service, resolved: &Cell<bool>) -> Result<TcpStream, UpstreamError> {
+    let target = &service.upstream.target;
+    let addresses = lookup_host((target.host.as_str(), target.port)).await;
+    let addresses = addresses.map_err(|cause| name_unknown(service, cause))?;
+    resolved.set(true);
+    let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
+    for address in addresses {
+        match TcpStream::connect(address).await {
+            Ok(stream) => {
+                // Without it small messages wait for acknowledgements; failing is no reason to give up.
+                let _ = stream.set_nodelay(true);
+                return Ok(stream);
+            }
+            Err(error) => last = error,
+        }
+    }
+    Err(UpstreamError::Unreachable { upstream: service.label.as_ref().into(), cause: Rc::new(last) })
+}
+
+async fn tls(
+    service: &Service,
+    dialer: &Dialer,
+    tcp: TcpStream,
+    offer: Offer,
+) -> Result<Dialled, UpstreamError> {
+    let (config, asked) = dialer.dial(offer.alpn());
+    let name: ServerName<'static> = dialer.server_name().clone();
+    let stream =
+        TlsConnector::from(config).connect(name, tcp).await.map_err(|error| handshake(service, &error))?;
+    if dialer.is_mutual() && !asked.is_true() {
+        return Err(UpstreamError::NotMutual(service.label.as_ref().into()));
+    }
+    let http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+    if offer == Offer::Http2 && !http2 {
+        let text = format!("{} does not speak HTTP/2 (ALPN), which upstream_http demands", service.label);
+        return Err(UpstreamError::Protocol(text.into()));
+    }
+    Ok(Dialled { stream: Stream::Tls(Box::new(stream.into())), http2 })
+}
+
+fn handshake(service: &Service, error: &io::Error) -> UpstreamError {
+    let text =
+        tls_error(error).map(|tls| tls_failure(&service.label, tls)).unwrap_or_else(|| match error.kind() {
+            io::ErrorKind::UnexpectedEof => {
+                format!(
+                    "{} closed the connection in the TLS handshake; is its port a TLS port?",
+                    service.label
+                )
+            }
+            _ => format!("the TLS handshake with {} broke: {}", service.label, chain(error)),
+        });
+    UpstreamError::Handshake(text.into())
+}

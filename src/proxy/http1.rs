@@ -1,0 +1,150 @@
+//! An HTTP/1.1 connection to an upstream, used by one request at a time.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{Request, Response};
+use hyper::client::conn::http1::{Builder, SendRequest};
+use hyper_util::rt::TokioIo;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+
+use super::attempt::Failed;
+use super::body::Body;
+use super::error::{UpstreamError, chain, tls_error, tls_failure};
+use super::exchange::UpstreamWait;
+use super::interim::Interim;
+use crate::snapshot::Service;
+use crate::tls::stream::Stream;
+
+/// Interim heads that may wait to be passed on; more are dropped: a flood must not cost memory.
+const MAX_INTERIM: usize = 8;
+
+/// A connection that is idle or in use, never shared.
+#[derive(Debug)]
+pub struct Http1 {
+    send: SendRequest<Body>,
+    service: Arc<Service>,
+    uses: u64,
+    driver: Driver,
+}
+
+/// The task that reads and writes a connection; ends with the handle on it. Gives back the
+/// stream, and what was read beyond the answer, when the other side switched protocols.
+#[derive(Debug)]
+struct Driver(JoinHandle<Option<(Stream, Bytes)>>);
+
+impl Drop for Driver {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+impl Http1 {
+    /// Speaks HTTP/1.1 on `stream`; a task reads and writes it from here on.
+    pub(super) async fn open(
+        service: &Arc<Service>,
+        stream: Stream,
+        max_header_bytes: usize,
+    ) -> Result<Self, UpstreamError> {
+        let (send, mut connection) = Builder::new()
+            .max_header_size(max_header_bytes)
+            .handshake(TokioIo::new(stream))
+            .await
+            .map_err(|error| broken(service, &error))?;
+        let driver = tokio::task::spawn_local(async move {
+            // What went wrong reaches the request that was on it.
+            (&mut connection).await.ok()?;
+            let parts = connection.into_parts();
+            Some((parts.io.into_inner(), parts.read_buf))
+        });
+        Ok(Self { send, service: Arc::clone(service), uses: 1, driver: Driver(driver) })
+    }
+
+    /// Lives until the request that is still being sent ends, or the upstream takes too long.
+    pub(super) async fn linger(mut self, wait: &UpstreamWait) {
+        tokio::select! {
+            _ = &mut self.driver.0 => {}
+            _ = wait.expired() => {}
+        }
+    }
+
+    /// The stream below, after a 101; `None` when it broke.
+    pub(super) async fn into_stream(mut self) -> Option<(Stream, Bytes)> {
+        (&mut self.driver.0).await.ok()?
+    }
+
+    /// Requests sent on it, the present one included.
+    pub(super) fn uses(&self) -> u64 {
+        self.uses
+    }
+
+    /// Counts one more request.
+    pub(super) fn reuse(&mut self) {
+        self.uses += 1;
+    }
+
+    /// Whether the other side has left it open, as far as we know.
+    pub(super) fn is_usable(&self) -> bool {
+        !self.send.is_closed()
+    }
+
+    /// Sends a request and waits for the head of its answer. Deadlines are the caller's.
+    pub(super) async fn send(
+        &mut self,
+        mut request: Request<Body>,
+        interim: Option<&Interim>,
+    ) -> Result<Response<Body>, Failed> {
+        let reused = self.uses > 1;
+        if let Err(error) = self.send.ready().await {
+            let failed = Failed::unsent(broken(&self.service, &error), request);
+            return Err(Failed { reused, ..failed });
+        }
+        let mut heads = interim.map(|_| listen(&mut request));
+        let mut answer = std::pin::pin!(self.send.try_send_request(request));
+        let result = loop {
+            let Some(heads) = &mut heads else { break answer.await };
+            tokio::select! {
+                biased;
+                Some(head) = heads.recv() => if let Some(interim) = interim { interim.forward(head) },
+                result = &mut answer => break result,
+            }
+        };
+        match result {
+            Ok(response) => Ok(response.map(Body::http1)),
+            Err(mut failed) => {
+                let unsent = failed.take_message();
+                let error = broken(&self.service, failed.error());
+                Err(Failed { unsent, reused, ..Failed::from(error) })
+            }
+        }
+    }
+}
+
+/// hyper calls back from the connection's task; the heads cross to ours by a bounded queue.
+fn listen(request: &mut Request<Body>) -> mpsc::Receiver<Response<()>> {
+    let (send, heads) = mpsc::channel(MAX_INTERIM);
+    hyper::ext::on_informational(request, move |head| {
+        let mut copy = Response::new(());
+        *copy.status_mut() = head.status();
+        *copy.headers_mut() = head.headers().clone();
+        // A full queue means a flood.
+        let _ = send.try_send(copy);
+    });
+    heads
+}
+
+/// hyper's error in our words.
+pub(super) fn broken(service: &Service, error: &hyper::Error) -> UpstreamError {
+    let label = &service.label;
+    let io = std::error::Error::source(error).and_then(|source| source.downcast_ref::<std::io::Error>());
+    if let Some(tls) = io.and_then(tls_error) {
+        return UpstreamError::Handshake(tls_failure(label, tls).into());
+    }
+    if error.is_parse() {
+        return UpstreamError::Protocol(
+            format!("{label} did not answer in HTTP/1.1: {}", chain(error)).into(),
+        );
+    }
+    UpstreamError::Broken { upstream: label.as_ref().into(), cause: chain(error).into() }
+}

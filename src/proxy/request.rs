@@ -1,0 +1,199 @@
+//! The head of a request on its way to the service, in the order that keeps identities safe:
+//! hop-by-hop fields go, forged identities go, then ours are set.
+
+use std::net::IpAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use http::header::{CONTENT_LENGTH, EXPECT, HOST};
+use http::request::Parts;
+use http::uri::{Authority, PathAndQuery};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, Version};
+
+use super::Refusal;
+use super::client::Client;
+use super::exchange::Exchange;
+use crate::config::Limits;
+use crate::message::forwarded::{self, Target};
+use crate::message::hop_by_hop::{self, Upgrade};
+use crate::message::identity_headers;
+use crate::message::reply::Reply;
+use crate::message::request_id::RequestId;
+use crate::policy::{Caller, Permit};
+use crate::routing::path;
+use crate::snapshot::{Service, Snapshot};
+
+/// Refuses what no route may get: ambiguous, too large, or not for a reverse proxy.
+pub(super) fn check(head: &Parts, limits: &Limits) -> Result<(), Refusal> {
+    if head.method == Method::CONNECT {
+        return Err(Refusal::new(
+            Reply::METHOD_NOT_ALLOWED,
+            "CONNECT asks for a forward proxy, which this is not",
+        ));
+    }
+    check_host(head)?;
+    check_size(&head.headers, limits)?;
+    check_way(&head.headers)?;
+    if let (Some(length), Some(max)) = (length(&head.headers)?, limits.client_max_body_size)
+        && length > max
+    {
+        let reason = format!("content-length {length} is larger than client_max_body_size ({max})");
+        return Err(Refusal::new(Reply::PAYLOAD_TOO_LARGE, reason));
+    }
+    Ok(())
+}
+
+/// The one length that all `Content-Length` fields give (RFC 9110 8.6). HTTP/2 compares their
+/// numbers only, and another server may read `010`, or two fields, in its own way.
+fn length(headers: &HeaderMap) -> Result<Option<u64>, Refusal> {
+    let mut lengths = headers.get_all(CONTENT_LENGTH).iter().map(|value| {
+        let digits = value.to_str().ok().filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
+        digits.and_then(|digits| digits.parse::<u64>().ok())
+    });
+    let Some(first) = lengths.next() else { return Ok(None) };
+    if first.is_none() || lengths.any(|other| other != first) {
+        return Err(Refusal::new(Reply::BAD_REQUEST, "content-length is no number, or more than one"));
+    }
+    Ok(first)
+}
+
+/// RFC 9112 3.2: exactly one `Host` in HTTP/1.1, and one that can be a host.
+fn check_host(head: &Parts) -> Result<(), Refusal> {
+    let mut hosts = head.headers.get_all(HOST).iter();
+    let (host, another, authority) = (hosts.next(), hosts.next(), head.uri.authority());
+    let reason = if another.is_some() {
+        "the request has more than one Host"
+    } else if host.is_none() && authority.is_none() && head.version == Version::HTTP_11 {
+        "the request has no Host"
+    } else if !host.is_none_or(is_host) || authority.is_some_and(|it| it.as_str().contains('@')) {
+        // With preserve_host it would have to become part of a URI.
+        "the request's Host is no host"
+    } else {
+        return Ok(());
+    };
+    Err(Refusal::new(Reply::BAD_REQUEST, reason))
+}
+
+/// A name or an address, with or without a port; empty where the client knows none.
+fn is_host(value: &HeaderValue) -> bool {
+    value.is_empty() || Authority::try_from(value.as_bytes()).is_ok_and(|it| !it.as_str().contains('@'))
+}
+
+/// RFC 9110 7.6.3: a bridge that is its own upstream, or two that are each other's, would send a
+/// request round until nothing is left.
+fn check_way(headers: &HeaderMap) -> Result<(), Refusal> {
+    if forwarded::bridges_passed(headers) < MAX_BRIDGES {
+        return Ok(());
+    }
+    let reason = format!(
+        "the request has passed {MAX_BRIDGES} bridges by its Via: does an upstream_url lead back to us?"
+    );
+    Err(Refusal::new(Reply::LOOP_DETECTED, reason))
+}
+
+/// A chain has two; nobody has this many.
+const MAX_BRIDGES: usize = 8;
+
+/// HTTP/2 fields arrive here with the library's own, larger limit; HTTP/1 heads are bounded
+/// in the parser.
+fn check_size(headers: &HeaderMap, limits: &Limits) -> Result<(), Refusal> {
+    let count = headers.len();
+    if count > limits.max_header_count {
+        let reason =
+            format!("{count} header fields are more than max_header_count ({})", limits.max_header_count);
+        return Err(Refusal::new(Reply::HEADER_TOO_LARGE, reason));
+    }
+    let bytes: usize =
+        headers.iter().map(|(name, value)| name.as_str().len() + value.len() + FIELD_OVERHEAD).sum();
+    if bytes > limits.max_header_bytes {
+        let reason =
+            format!("{bytes} header bytes are more than max_header_bytes ({})", limits.max_header_bytes);
+        return Err(Refusal::new(Reply::HEADER_TOO_LARGE, reason));
+    }
+    Ok(())
+}
+
+/// The colon, space and line end of HTTP/1.1.
+const FIELD_OVERHEAD: usize = 4;
+
+/// Rewrites a permitted request for its service; gives the upgrade it asks for, if any.
+pub(super) fn rewrite(
+    head: &mut Parts,
+    client: &Client,
+    exchange: &Rc<Exchange>,
+    permit: &Arc<Permit>,
+    snapshot: &Snapshot,
+    service: &Service,
+) -> Result<Option<Upgrade>, Refusal> {
+    let asked = hop_by_hop::strip_request(&mut head.headers);
+    identity_headers::scrub(&mut head.headers);
+    if let Some(length) = length(&head.headers)? {
+        head.headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
+    }
+    let forwarding = &snapshot.forwarding;
+    let believed = believes(snapshot, client, permit).then_some(&snapshot.real_ip);
+    if believed.is_some() {
+        adopt_id(&head.headers, exchange);
+    }
+    let target = Target {
+        host: Some(exchange.host()).filter(|it| !it.is_empty()),
+        path: head.uri.path(),
+        stripped_prefix: None,
+    };
+    let address: IpAddr = forwarded::set(&mut head.headers, &client.hop, believed, target);
+    if address != client.hop.peer() {
+        exchange.client_address(address);
+    }
+    client.identity_headers.set(&mut head.headers, permit, &forwarding.identity_headers);
+    if forwarding.request_id_upstream {
+        head.headers.insert(X_KONG_REQUEST_ID, exchange.id().header_value().clone());
+    } else {
+        // The client's own would pass for ours.
+        head.headers.remove(X_KONG_REQUEST_ID);
+    }
+    forwarded::append_via(&mut head.headers, head.version);
+    head.headers.insert(HOST, host(exchange, forwarding.preserve_host, service));
+    expect(&mut head.headers);
+    head.uri = uri(&head.uri, service)?;
+    // An upgrade takes the whole connection, which HTTP/1.1 alone can give.
+    Ok(asked.filter(|_| head.version == Version::HTTP_11))
+}
+
+/// Whether the peer's own forwarding headers count: by its address, or better, by the name
+/// its accepted certificate proves.
+fn believes(snapshot: &Snapshot, client: &Client, permit: &Permit) -> bool {
+    let by_name = |caller: &Caller| {
+        let mut names = caller.certificate.leaf.names();
+        names.any(|name| snapshot.forwarding.trusted_peers.iter().any(|trusted| trusted == name))
+    };
+    snapshot.real_ip.trusts(client.hop.peer())
+        || (!snapshot.forwarding.trusted_peers.is_empty() && permit.caller().is_some_and(by_name))
+}
+
+fn adopt_id(headers: &HeaderMap, exchange: &Exchange) {
+    if let Some(id) = headers.get(X_KONG_REQUEST_ID).and_then(RequestId::parse) {
+        exchange.adopt(id);
+    }
+}
+
+fn host(exchange: &Exchange, preserve: bool, service: &Service) -> HeaderValue {
+    let kept = preserve.then(|| HeaderValue::try_from(exchange.host()).ok()).flatten();
+    kept.filter(|host| !host.is_empty()).unwrap_or_else(|| service.host.clone())
+}
+
+/// 100 is given by this hop, when the service is ready for the body (RFC 9110 10.1.1).
+fn expect(headers: &mut HeaderMap) {
+    if headers.get(EXPECT).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue")) {
+        headers.remove(EXPECT);
+    }
+}
+
+fn uri(asked: &Uri, service: &Service) -> Result<Uri, Refusal> {
+    let root = PathAndQuery::from_static("/");
+    let path = path::join(&service.upstream.target.path, asked.path_and_query().unwrap_or(&root)).map_err(
+        |error| Refusal::new(Reply::URI_TOO_LONG, format!("the upstream path is too long: {error}")),
+    )?;
+    Ok(Uri::from(path))
+}
+
+const X_KONG_REQUEST_ID: HeaderName = HeaderName::from_static("x-kong-request-id");

@@ -1,0 +1,115 @@
+//! One client connection from its handshake to its end.
+
+use std::mem::MaybeUninit;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task;
+
+use socket2::SockRef;
+use tokio::net::TcpStream;
+
+use super::worker::{Accepted, Context, Finish};
+use super::{handshake, http1, http2};
+use crate::config::Deadlines;
+use crate::lifecycle::deadline::Deadline;
+use crate::proxy::client::{Client, Overdue};
+use crate::tls::stream::Stream;
+
+/// Serves it until either side ends it; what went wrong with the connection itself is logged.
+pub(super) async fn serve(accepted: Accepted, context: &Rc<Context>) {
+    let peer = accepted.peer;
+    if let Err(reason) = run(accepted, context).await {
+        tracing::info!(%peer, "a connection was closed: {reason}");
+    }
+}
+
+async fn run(accepted: Accepted, context: &Rc<Context>) -> Result<(), String> {
+    let Accepted { stream, peer, speaks, permit } = accepted;
+    let tcp = TcpStream::from_std(stream).map_err(|error| error.to_string())?;
+    let snapshot = context.proxy.snapshot();
+    let (deadlines, sweep) = (snapshot.deadlines, context.proxy.sweep());
+    let deadline = sweep.deadline();
+    let shake = async {
+        if speaks.tls {
+            first_byte(&tcp, &context.finish).await?;
+        }
+        handshake::shake(tcp, peer, speaks, &snapshot).await
+    };
+    let shaken = deadline
+        .limit("handshake_timeout", deadlines.handshake, shake)
+        .await
+        .unwrap_or_else(|name| Err(format!("{name} passed before the TLS handshake was complete")))?;
+    let http2 = match shaken.http2 {
+        Some(chosen) => chosen,
+        None => begins_with_preface(&shaken.stream, &deadline, deadlines, &context.finish).await?,
+    };
+    drop((deadline, snapshot));
+    let client = Client::new(shaken.peer, deadlines, sweep);
+    let ended = match http2 {
+        true => http2::serve(shaken.stream, &client, context).await,
+        false => http1::serve(shaken.stream, &client, context).await,
+    };
+    drop(permit);
+    ended
+}
+
+/// Whether a plain connection starts with the HTTP/2 preface (RFC 9113 3.4); looks without taking.
+async fn begins_with_preface(
+    stream: &Stream,
+    deadline: &Deadline,
+    deadlines: Deadlines,
+    finish: &Finish,
+) -> Result<bool, String> {
+    let Stream::Plain(tcp) = stream else { return Ok(false) };
+    let look = async {
+        first_byte(tcp, finish).await?;
+        look(tcp).await
+    };
+    deadline
+        .limit("client_header_timeout", deadlines.client_header, look)
+        .await
+        .unwrap_or_else(|name| Err(format!("{name} passed before a request came")))
+}
+
+/// Waits for the client to begin. When the program ends, whoever has not begun is not waited for.
+async fn first_byte(tcp: &TcpStream, finish: &Finish) -> Result<(), String> {
+    tokio::select! {
+        biased;
+        readable = tcp.readable() => readable.map_err(|error| error.to_string()),
+        () = finish.asked() => {
+            // The runtime may not have looked at this socket yet.
+            let mut byte = [MaybeUninit::uninit()];
+            match SockRef::from(tcp).peek(&mut byte) {
+                Ok(1..) => Ok(()),
+                _ => Err("the program ends, and the client had sent nothing".into()),
+            }
+        }
+    }
+}
+
+/// Whether a connection is to finish: the program ends, or no request came for too long.
+pub(super) fn is_to_finish(
+    finish: Pin<&mut impl Future<Output = ()>>,
+    client: &Client,
+    cx: &mut task::Context<'_>,
+) -> bool {
+    let idle = client.poll_overdue(cx) == Some(Overdue::Idle);
+    if idle {
+        tracing::debug!(peer = %client.address, "a connection is closed: keepalive_timeout passed without a request");
+    }
+    idle || finish.poll(cx).is_ready()
+}
+
+async fn look(tcp: &TcpStream) -> Result<bool, String> {
+    // Three bytes tell PRI, which is no method, from POST, PUT, PATCH and PROPFIND.
+    const PREFACE: &[u8; 3] = b"PRI";
+    let mut start = [0; PREFACE.len()];
+    loop {
+        let seen = tcp.peek(&mut start).await.map_err(|error| error.to_string())?;
+        if seen == PREFACE.len() || start[..seen] != PREFACE[..seen] || seen == 0 {
+            return Ok(start == *PREFACE);
+        }
+        // A peek does not wait for more than it has seen; such a trickle is rare.
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+}

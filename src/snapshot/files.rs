@@ -1,0 +1,124 @@
+//! Reading certificates and keys from where the configuration says they are.
+//!
+//! Every failure becomes a [`Problem`] that names the setting, its origin, and the mount
+//! that is probably missing. Contents never appear in a message.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+
+use crate::config::{CaFiles, Config, Problem, Problems, Reference, Said};
+use crate::tls::pem;
+
+/// No certificate or key is near this size; what is larger is another file.
+const MAX_BYTES: u64 = 8 * 1024 * 1024;
+
+/// Every certificate and key file that a configuration names, wherever it is used.
+pub(super) fn named_by(config: &Config) -> Vec<PathBuf> {
+    let server = config.server_tls.iter().flat_map(|tls| &tls.credentials);
+    let upstream = config.upstream.tls.as_ref();
+    let credentials = server.chain(upstream.and_then(|tls| tls.credentials.as_ref()));
+    let cas = config.access.mtls_auth.iter().map(|auth| &auth.ca_certificates);
+    let cas = cas.chain(upstream.map(|tls| &tls.ca_certificates));
+    let said = credentials.flat_map(|files| [&files.cert, &files.key]).chain(cas.flat_map(CaFiles::said));
+    let path = |said| match Reference::of(said) {
+        Reference::Path(path) => Some(path),
+        Reference::Text(_) => None,
+    };
+    said.filter_map(path).collect()
+}
+
+/// Every certificate of a set of CAs that `judge` lets pass, for each reference by itself; those of
+/// the operating system for `system`.
+pub(super) fn certificates_of(
+    cas: &CaFiles,
+    judge: impl Fn(&Said, Vec<CertificateDer<'static>>) -> Result<Vec<CertificateDer<'static>>, Problem>,
+) -> Result<Vec<CertificateDer<'static>>, Problems> {
+    match cas {
+        CaFiles::System(said) => Ok(judge(said, system(said)?)?),
+        CaFiles::Pem(said) => {
+            let mut problems = Problems::default();
+            let judged = |said| Ok(judge(said, certificates(said)?)?);
+            let found: Vec<_> =
+                said.iter().filter_map(|said| problems.collect(judged(said))).flatten().collect();
+            if problems.is_empty() { Ok(found) } else { Err(problems) }
+        }
+    }
+}
+
+fn system(said: &Said) -> Result<Vec<CertificateDer<'static>>, Problem> {
+    let found = rustls_native_certs::load_native_certs().certs;
+    if found.is_empty() {
+        let what = "this system has no CA certificates";
+        let advice = "install the package ca-certificates, or name the file of the upstream's CA";
+        return Err(Problem::new(said, what, advice));
+    }
+    Ok(found)
+}
+
+/// The certificates that `said` refers to, leaf first where it is a chain.
+///
+/// # Errors
+/// When there is none to be read.
+pub fn certificates(said: &Said) -> Result<Vec<CertificateDer<'static>>, Problems> {
+    let text = text(said)?;
+    pem::certificates(&text).map_err(|error| {
+        Problem::new(said, error.to_string(), "give a PEM file with -----BEGIN CERTIFICATE-----").into()
+    })
+}
+
+/// The private key that `said` refers to.
+pub(super) fn private_key(said: &Said) -> Result<PrivateKeyDer<'static>, Problems> {
+    let text = text(said)?;
+    pem::private_key(&text).map_err(|error| {
+        Problem::new(said, error.to_string(), "give an unencrypted PEM key (PKCS#8, PKCS#1 or SEC1)").into()
+    })
+}
+
+fn text(said: &Said) -> Result<Vec<u8>, Problem> {
+    match Reference::of(said) {
+        Reference::Text(text) => Ok(text.into_bytes()),
+        Reference::Path(path) => {
+            read(&path).map_err(|Unreadable { what, advice }| Problem::new(said, what, advice))
+        }
+    }
+}
+
+struct Unreadable {
+    what: String,
+    advice: &'static str,
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, Unreadable> {
+    let metadata = fs::metadata(path).map_err(|error| unreadable(&error))?;
+    if metadata.is_dir() {
+        return Err(Unreadable {
+            what: "it is a directory".into(),
+            advice: "name the file in it; docker makes a directory where the file to mount does not exist",
+        });
+    }
+    if metadata.len() > MAX_BYTES {
+        let what = format!("it has {} bytes, too many for certificates or a key", metadata.len());
+        return Err(Unreadable { what, advice: "name the right file" });
+    }
+    fs::read(path).map_err(|error| unreadable(&error))
+}
+
+fn unreadable(error: &io::Error) -> Unreadable {
+    let (what, advice) = match error.kind() {
+        io::ErrorKind::NotFound => {
+            ("there is no such file", "check the path, and the volume or secret mounted there")
+        }
+        io::ErrorKind::PermissionDenied => (
+            "this user may not read it",
+            "let the user this runs as (65532 in the image) read the file and its folders",
+        ),
+        io::ErrorKind::InvalidFilename => {
+            ("it is neither a path nor PEM text", "give a path, PEM text or base64 of PEM")
+        }
+        _ => return Unreadable { what: format!("it cannot be read: {error}"), advice: "check the path" },
+    };
+    Unreadable { what: what.into(), advice }
+}

@@ -1,0 +1,71 @@
+//! Replaced certificates are taken over without a restart.
+//!
+//! Run by `app`. Files are looked at once a second rather than watched: that works on every
+//! mount, with the symbolic links of Kubernetes secrets and with docker volumes, and costs a
+//! handful of system calls. What cannot be loaded changes nothing: the last good one stays.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use arc_swap::ArcSwap;
+use rustls::pki_types::UnixTime;
+
+use super::{Snapshot, files};
+use crate::config::Config;
+
+/// A new certificate is in force within about this time.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// Replaces the published snapshot whenever one of its files changes, for as long as it is polled.
+pub async fn replace_on_change(config: Config, published: Arc<ArcSwap<Snapshot>>) {
+    let mut told = BTreeSet::new();
+    loop {
+        tokio::time::sleep(LOOK_EVERY).await;
+        if !published.load().stamps.have_changed() {
+            continue;
+        }
+        match Snapshot::load(&config, UnixTime::now()) {
+            Ok(snapshot) => {
+                published.store(Arc::new(snapshot));
+                told.clear();
+                tracing::info!("certificates were replaced: the new ones are in force");
+            }
+            Err(problems) => {
+                // A pair is replaced file by file, so a mismatch may be gone a second later.
+                for problem in problems.iter().map(ToString::to_string) {
+                    if told.insert(problem.clone()) {
+                        tracing::warn!("the last good certificates stay in force: {problem}");
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// How the files of a snapshot looked just before they were read, so that no change in
+/// between is missed.
+#[derive(Debug)]
+pub(super) struct Stamps(Vec<(PathBuf, Stamp)>);
+
+/// What tells one state of a file from another; `None` while there is none.
+type Stamp = Option<(SystemTime, u64, u64)>;
+
+impl Stamps {
+    /// Looks at every file the configuration names.
+    pub(super) fn of(config: &Config) -> Self {
+        Self(files::named_by(config).into_iter().map(|path| (path.clone(), look(&path))).collect())
+    }
+
+    fn have_changed(&self) -> bool {
+        self.0.iter().any(|(path, stamp)| look(path) != *stamp)
+    }
+}
+
+fn look(path: &Path) -> Stamp {
+    let metadata = fs::metadata(path).ok()?;
+    Some((metadata.modified().ok()?, metadata.len(), metadata.ino()))
+}

@@ -1,0 +1,23 @@
+//! Certificates and TLS: everything between PEM text and an encrypted stream.
+//!
+//! In reading order: [`pem`] text → [`credentials`] we present and [`trust`] we judge by →
+//! [`server`] and [`client`] configurations → the [`stream`] both sides read and write.
+//! Used by `policy` (judging chains), `snapshot` (loading), `server` and `proxy` (handshakes).
+
+pub mod client;
+pub mod credentials;
+pub mod pem;
+pub mod server;
+pub mod stream;
+pub mod trust;
+
+use std::sync::Arc;
+
+use rustls::crypto::CryptoProvider;
+
+/// The one provider of cryptography (aws-lc-rs), named here so that nothing depends on a
+/// process-wide default.
+#[must_use]
+pub fn provider() -> Arc<CryptoProvider> {
+    Arc::new(rustls::crypto::aws_lc_rs::default_provider())
+}
