@@ -66,8 +66,9 @@ fn connections_are_kept_on_both_sides() {
     let last = "GET /two HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
     let answers = exchange(proxy.address, format!("{one}{one}{last}").as_bytes());
     assert_eq!(answers.matches("HTTP/1.1 200 ").count(), 3, "{answers}");
+    // Every worker opens a connection of its own ahead; which of them is first is chance.
     let connections: Vec<_> = recorder.received().iter().map(|received| received.connection).collect();
-    assert_eq!(connections, [0, 0, 0]);
+    assert_eq!(connections, [connections[0]; 3]);
 }
 
 #[tokio::test]
