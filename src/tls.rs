@@ -7,6 +7,7 @@
 pub mod client;
 pub mod credentials;
 pub mod pem;
+pub mod read_ahead;
 pub mod server;
 pub mod stream;
 pub mod trust;

@@ -70,6 +70,12 @@ impl Client {
         self.active.get()
     }
 
+    /// Whether no byte of a next request has come.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        self.awaits_first_byte.get()
+    }
+
     /// A request begins: nothing is waited for here.
     pub(super) fn enter(&self) {
         self.active.set(self.active.get() + 1);

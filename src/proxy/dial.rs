@@ -12,6 +12,7 @@ use super::error::{UpstreamError, chain, tls_error, tls_failure};
 use crate::lifecycle::deadline::Sweep;
 use crate::snapshot::Service;
 use crate::tls::client::Dialer;
+use crate::tls::read_ahead::ReadAhead;
 use crate::tls::stream::Stream;
 
 /// Which HTTP a dial asks for.
@@ -102,8 +103,9 @@ async fn tls(
 ) -> Result<Dialled, UpstreamError> {
     let (config, asked) = dialer.dial(offer.alpn());
     let name: ServerName<'static> = dialer.server_name().clone();
+    let connector = TlsConnector::from(config);
     let stream =
-        TlsConnector::from(config).connect(name, tcp).await.map_err(|error| handshake(service, &error))?;
+        connector.connect(name, ReadAhead::new(tcp)).await.map_err(|error| handshake(service, &error))?;
     if dialer.is_mutual() && !asked.is_true() {
         return Err(UpstreamError::NotMutual(service.label.as_ref().into()));
     }

@@ -33,7 +33,8 @@ async fn run(accepted: Accepted, context: &Rc<Context>) -> Result<(), String> {
         if speaks.tls {
             first_byte(&tcp, &context.finish).await?;
         }
-        handshake::shake(tcp, peer, speaks, &snapshot).await
+        // Boxed, so that its memory is free when it is over.
+        Box::pin(handshake::shake(tcp, peer, speaks, &snapshot)).await
     };
     let shaken = deadline
         .limit("handshake_timeout", deadlines.handshake, shake)
@@ -46,7 +47,8 @@ async fn run(accepted: Accepted, context: &Rc<Context>) -> Result<(), String> {
     drop((deadline, snapshot));
     let client = Client::new(shaken.peer, deadlines, sweep);
     let ended = match http2 {
-        true => http2::serve(shaken.stream, &client, context).await,
+        // Boxed, so that an idle HTTP/1 connection does not hold the room it would need.
+        true => Box::pin(http2::serve(shaken.stream, &client, context)).await,
         false => http1::serve(shaken.stream, &client, context).await,
     };
     drop(permit);

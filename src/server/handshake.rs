@@ -10,6 +10,7 @@ use tokio_rustls::TlsAcceptor;
 use super::listener::Speaks;
 use crate::identity::{Peer, PeerCertificate, PeerTls};
 use crate::snapshot::Snapshot;
+use crate::tls::read_ahead::ReadAhead;
 use crate::tls::server::handshake_failure;
 use crate::tls::stream::Stream;
 
@@ -43,8 +44,8 @@ pub(super) async fn shake(
         // Never plaintext where TLS was configured.
         (None, true) => return Err("the TLS listener has no certificate".into()),
     };
-    let stream =
-        TlsAcceptor::from(Arc::clone(config)).accept(tcp).await.map_err(|error| handshake_failure(&error))?;
+    let acceptor = TlsAcceptor::from(Arc::clone(config));
+    let stream = acceptor.accept(ReadAhead::new(tcp)).await.map_err(|error| handshake_failure(&error))?;
     let connection = stream.get_ref().1;
     let http2 = Some(connection.alpn_protocol() == Some(b"h2"));
     let peer = Peer { address, local, tls: Some(tls(connection)?) };

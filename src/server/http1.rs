@@ -6,6 +6,7 @@ use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::Poll;
+use std::time::Duration;
 
 use http::{Request, Version};
 use hyper::body::{Body as _, Incoming};
@@ -31,24 +32,60 @@ const NOT_TAKEN: &str = "write_timeout passed while the client took no bytes";
 /// hyper's own count, with which it keeps the fields of a head on the stack.
 const HYPER_HEADERS: usize = 100;
 
+/// A connection without requests for so long gives back what hyper holds for it: 8 KiB and more to
+/// read into, as much to write from. 10,000 idle clients are common, and memory is what they cost.
+const REST_AFTER: Duration = Duration::from_secs(1);
+
+/// How a time of requests on a connection ended.
+enum Pause {
+    /// Nothing is going on, and nothing is buffered.
+    Rest(Watched),
+    /// The connection is over.
+    Over(Result<(), String>),
+}
+
 /// Serves requests until either side ends the connection.
 ///
 /// # Errors
 /// One sentence when the connection, rather than a request on it, went wrong.
 pub(super) async fn serve(stream: Stream, client: &Rc<Client>, context: &Rc<Context>) -> Result<(), String> {
-    let snapshot = context.proxy.snapshot();
-    let (limits, write_timeout) = (snapshot.limits, snapshot.deadlines.client_write);
-    drop(snapshot);
+    let write_timeout = context.proxy.snapshot().deadlines.client_write;
     let watch = Watch::new(client, context.proxy.sweep().deadline(), write_timeout);
+    let mut watched = Watched::new(stream, &watch);
+    loop {
+        // Boxed, so that its memory is free while the connection rests.
+        match Box::pin(requests(watched, &watch, client, context)).await {
+            Pause::Rest(resting) => watched = resting,
+            Pause::Over(ended) => return ended,
+        }
+        rest(&watched, client, context).await;
+    }
+}
+
+/// Waits until there is something to do: bytes, `keepalive_timeout`, or the end of the program.
+async fn rest(watched: &Watched, client: &Rc<Client>, context: &Rc<Context>) {
+    let mut finish = pin!(context.finish.asked());
+    poll_fn(|cx| {
+        let wanted = watched.poll_readable(cx).is_ready()
+            || client.poll_overdue(cx).is_some()
+            || finish.as_mut().poll(cx).is_ready();
+        if wanted { Poll::Ready(()) } else { Poll::Pending }
+    })
+    .await;
+}
+
+/// Serves requests until the connection ends, or rests.
+async fn requests(watched: Watched, watch: &Rc<Watch>, client: &Rc<Client>, context: &Rc<Context>) -> Pause {
+    let limits = context.proxy.snapshot().limits;
     let has_body = Cell::new(false);
     let service = service_fn(|request: Request<Incoming>| {
         has_body.set(!request.body().is_end_stream());
-        answer(request, client, context, &watch)
+        answer(request, client, context, watch)
     });
-    let watched = TokioIo::new(Watched::new(stream, &watch));
-    let mut connection = builder(limits).serve_connection(watched, service);
+    let mut connection = builder(limits).serve_connection(TokioIo::new(watched), service);
     let mut finish = pin!(context.finish.asked());
     let mut finishing = false;
+    let quiet = context.proxy.sweep().deadline();
     // hyper closes after an answer to a request whose body it did not read, or that it could not
     // read at all. An answer that broke is no answer: its client learns that at once.
     let mut may_have_more = false;
@@ -66,27 +103,37 @@ pub(super) async fn serve(stream: Stream, client: &Rc<Client>, context: &Rc<Cont
                     Poll::Ready(Err(error)) => error.is_parse(),
                     _ => has_body.get(),
                 };
-            return polled.map_err(|error| sentence(&error, limits));
+            return polled.map(|ended| Some(ended.map_err(|error| sentence(&error, limits))));
         }
         let overdue = match client.poll_overdue(cx) {
             Some(Overdue::Head) => Some(HEAD_OVERDUE),
             _ => watch.is_stuck(cx).then_some(NOT_TAKEN),
         };
-        overdue.map_or(Poll::Pending, |reason| {
+        if let Some(reason) = overdue {
             client.close_because(reason);
-            Poll::Ready(Err(reason.to_owned()))
-        })
+            return Poll::Ready(Some(Err(reason.to_owned())));
+        }
+        if !client.is_idle() || !watch.is_flushed() || finishing {
+            quiet.disarm();
+            return Poll::Pending;
+        }
+        if !quiet.is_armed() {
+            quiet.arm("rest", REST_AFTER);
+        }
+        quiet.poll_expired(cx).map_or(Poll::Pending, |_| Poll::Ready(None))
     })
     .await;
+    let parts = connection.into_parts();
+    let (watched, read) = (parts.io.into_inner(), parts.read_buf);
+    let Some(ended) = ended else { return Pause::Rest(watched.with(read)) };
     // Taken in any case: it holds the exchange, which holds the client.
     let tunnel = client.take_tunnel();
     if let Some(tunnel) = tunnel.filter(|_| ended.is_ok()) {
-        let parts = connection.into_parts();
-        tunnel.run(parts.io.into_inner().into_stream(), parts.read_buf, context.proxy.sweep()).await;
+        tunnel.run(watched.into_stream(), read, context.proxy.sweep()).await;
     } else if may_have_more {
-        linger(connection.into_parts().io.into_inner().into_stream(), context.proxy.sweep()).await;
+        linger(watched.into_stream(), context.proxy.sweep()).await;
     }
-    ended
+    Pause::Over(ended)
 }
 
 fn builder(limits: Limits) -> Builder {

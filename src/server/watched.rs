@@ -23,6 +23,8 @@ const MAX_INTERIM_BYTES: usize = 16 * 1024;
 #[derive(Debug)]
 pub(super) struct Watched {
     stream: Stream,
+    /// Read already, before a rest.
+    read: Bytes,
     watch: Rc<Watch>,
 }
 
@@ -40,7 +42,18 @@ pub(super) struct Watch {
 
 impl Watched {
     pub(super) fn new(stream: Stream, watch: &Rc<Watch>) -> Self {
-        Self { stream, watch: Rc::clone(watch) }
+        Self { stream, read: Bytes::new(), watch: Rc::clone(watch) }
+    }
+
+    /// With bytes that are to be read once more.
+    pub(super) fn with(mut self, read: Bytes) -> Self {
+        self.read = read;
+        self
+    }
+
+    /// Whether there is something to read, or the end; else the task is woken when there is.
+    pub(super) fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.read.is_empty() { self.stream.poll_readable(cx) } else { Poll::Ready(()) }
     }
 
     pub(super) fn into_stream(self) -> Stream {
@@ -111,6 +124,11 @@ impl Watch {
         self.write.poll_expired(cx).is_some()
     }
 
+    /// Whether everything given to the stream has been passed on.
+    pub(super) fn is_flushed(&self) -> bool {
+        self.at_boundary.get() && self.interim.borrow().is_empty()
+    }
+
     fn wrote<T>(&self, polled: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
         match &polled {
             Poll::Pending if !self.write.is_armed() => self.write.arm("write_timeout", self.write_timeout),
@@ -124,6 +142,11 @@ impl Watch {
 impl AsyncRead for Watched {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
+        if !this.read.is_empty() {
+            let taken = this.read.len().min(buf.remaining());
+            buf.put_slice(&this.read.split_to(taken));
+            return Poll::Ready(Ok(()));
+        }
         let before = buf.filled().len();
         let polled = Pin::new(&mut this.stream).poll_read(cx, buf);
         if buf.filled().len() > before {

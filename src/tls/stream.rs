@@ -4,10 +4,11 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsStream;
+
+use super::read_ahead::ReadAhead;
 
 /// What `server` and `proxy` read and write.
 #[derive(Debug)]
@@ -15,7 +16,7 @@ pub enum Stream {
     /// As it came from the socket.
     Plain(TcpStream),
     /// Encrypted. Boxed: a TLS connection is a kilobyte of state.
-    Tls(Box<TlsStream<TcpStream>>),
+    Tls(Box<TlsStream<ReadAhead>>),
 }
 
 impl Stream {
@@ -23,8 +24,21 @@ impl Stream {
     pub fn tcp(&mut self) -> &mut TcpStream {
         match self {
             Self::Plain(stream) => stream,
-            Self::Tls(stream) => stream.get_mut().0,
+            Self::Tls(stream) => stream.get_mut().0.tcp_mut(),
         }
+    }
+}
+
+impl Stream {
+    /// Whether there is something to read, or the end; else the task is woken when there is. To be
+    /// asked only after a read had to wait: then TLS has nothing left of what came before.
+    pub fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<()> {
+        let tcp = match self {
+            Self::Plain(stream) => stream,
+            Self::Tls(stream) => stream.get_ref().0.tcp(),
+        };
+        // A socket that broke has its end to be read.
+        tcp.poll_read_ready(cx).map(|_| ())
     }
 }
 
@@ -90,7 +104,7 @@ impl AsyncWrite for Stream {
 /// A write that failed, with the better reason if there is one: in TLS 1.3 a server refuses our
 /// certificate when we have begun to send, and closes on us. Its alert came before the reset and
 /// still waits to be read.
-fn or_alert<T>(stream: &mut TlsStream<TcpStream>, polled: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+fn or_alert<T>(stream: &mut TlsStream<ReadAhead>, polled: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
     match polled {
         Poll::Ready(Err(error)) if is_gone(&error) => Poll::Ready(Err(alert(stream).unwrap_or(error))),
         other => other,
@@ -102,12 +116,11 @@ fn is_gone(error: &io::Error) -> bool {
 }
 
 /// The alert that arrived, if one did; data before it stay readable.
-fn alert(stream: &mut TlsStream<TcpStream>) -> Option<io::Error> {
+fn alert(stream: &mut TlsStream<ReadAhead>) -> Option<io::Error> {
     let TlsStream::Client(stream) = stream else { return None };
     let (tcp, connection) = stream.get_mut();
-    // Straight from the socket: the runtime has not been told yet that there is something.
-    let tcp = SockRef::from(&*tcp);
-    while connection.read_tls(&mut &*tcp).is_ok_and(|read| read > 0) {
+    // The runtime has not been told yet that there is something.
+    while connection.read_tls(tcp).is_ok_and(|read| read > 0) {
         if let Err(error) = connection.process_new_packets() {
             return Some(io::Error::new(io::ErrorKind::InvalidData, error));
         }
