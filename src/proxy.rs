@@ -177,7 +177,8 @@ impl Proxy {
         let body = body.of_request(exchange, &self.sweep, limits.0, limits.1);
         let request = Request::from_parts(head, body);
         let answer = match asked {
-            Some(asked) => self.switch(&permit, pool, request, asked, incoming).await,
+            // Boxed: seldom, and large.
+            Some(asked) => Box::pin(self.switch(&permit, pool, request, asked, incoming)).await,
             None => self.send(&permit, pool, request, incoming).await,
         };
         // When the request's body failed, the upstream's failure is only its consequence.

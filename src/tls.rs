@@ -11,6 +11,7 @@ pub mod read_ahead;
 pub mod server;
 pub mod stream;
 pub mod trust;
+mod verdicts;
 
 use std::sync::Arc;
 

@@ -22,6 +22,8 @@ pub struct Client {
     pub address: String,
     /// The address alone.
     pub ip: String,
+    /// SHA-256 of the certificate, hex, for the log.
+    pub(super) fingerprint: Option<String>,
     pub(super) hop: Hop,
     pub(super) decisions: Decisions,
     pub(super) identity_headers: IdentityHeaders,
@@ -46,6 +48,7 @@ impl Client {
         Rc::new(Self {
             address: peer.address.to_string(),
             ip: hop.peer().to_string(),
+            fingerprint: peer.certificate().map(|certificate| certificate.leaf.fingerprint().to_string()),
             hop,
             decisions: Decisions::default(),
             identity_headers: IdentityHeaders::default(),

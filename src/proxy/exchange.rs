@@ -20,7 +20,7 @@ use crate::config;
 use crate::lifecycle::deadline::{Deadline, Sweep};
 use crate::message::request_id::RequestId;
 use crate::policy::Permit;
-use crate::telemetry::access_log::{AccessLog, Line, timestamp};
+use crate::telemetry::access_log::{AccessLog, Line};
 use crate::telemetry::counters::Counters;
 
 /// Where exchanges of one worker are recorded.
@@ -291,18 +291,17 @@ impl Exchange {
     fn write_line(&self) {
         let peer = &self.client.peer;
         let certificate = peer.certificate();
-        let fingerprint = certificate.map(|certificate| certificate.leaf.fingerprint().to_string());
         let reason = self.reason.borrow();
         let gone = (!self.complete.get()).then(|| self.why_incomplete());
         let client_address = self.client_address.get().map(|address| address.to_string());
         let upstream = self.upstream.borrow();
         self.record.log.record(&Line {
-            time: &timestamp(self.started_at),
+            time: &self.record.log.timestamp(self.started_at),
             request_id: self.id().as_str(),
             client: client_address.as_deref().unwrap_or(&self.client.ip),
             peer: &self.client.address,
             certificate: certificate.map(|certificate| certificate.leaf.subject().as_str()),
-            fingerprint: fingerprint.as_deref(),
+            fingerprint: self.client.fingerprint.as_deref(),
             group: self.permit.get().and_then(|permit| permit.caller()?.group.as_deref()),
             method: self.method.as_str(),
             host: &self.host,

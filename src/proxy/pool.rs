@@ -198,7 +198,7 @@ impl Pool {
                 offer == Offer::Http2 || (offer == Offer::Both && self.speaks_http2.get() != Some(false));
             if http2 && let Some(link) = self.live_link() {
                 // When all are full one more is dialled; if that fails, a full one has to do.
-                if link.has_room() || !self.may_grow() || self.dialled_link(offer).await.is_err() {
+                if link.has_room() || !self.may_grow() || Box::pin(self.dialled_link(offer)).await.is_err() {
                     return Ok(Connection::Link(link));
                 }
                 continue;
@@ -209,9 +209,10 @@ impl Pool {
                 return Ok(Connection::Http1(connection));
             }
             if !http2 {
-                return self.fresh(offer).await;
+                // Dials are boxed: seldom, and large, they would otherwise make every request's task so.
+                return Box::pin(self.fresh(offer)).await;
             }
-            self.dialled_link(offer).await?;
+            Box::pin(self.dialled_link(offer)).await?;
         }
         let text = format!("{} ends its connections as soon as they are open", self.service.label);
         Err(UpstreamError::Protocol(text.into()))

@@ -11,6 +11,7 @@ use thiserror::Error;
 use webpki::{EndEntityCert, KeyUsage, VerifiedPath};
 
 use super::credentials::in_words;
+use super::verdicts::{self, Verdicts};
 use crate::identity::{Certificate, Malformed, PeerCertificate};
 
 /// Why a set of CA certificates cannot be trusted.
@@ -77,6 +78,7 @@ pub struct ChainVerifier {
     trust_anchors: Vec<TrustAnchor<'static>>,
     /// Listed CAs that are no anchors help to complete chains.
     intermediates: Vec<CertificateDer<'static>>,
+    verdicts: Verdicts,
 }
 
 #[derive(Debug)]
@@ -110,14 +112,25 @@ impl ChainVerifier {
             return Err(CaError::NoRoot);
         }
         let trust_anchors = anchors.iter().map(|anchor| anchor.trust.clone()).collect();
-        Ok(Self { anchors, trust_anchors, intermediates })
+        Ok(Self { anchors, trust_anchors, intermediates, verdicts: Verdicts::default() })
     }
 
-    /// Judges the chain of a client at the time `now`. Costs one signature check per link.
+    /// Judges the chain of a client at the time `now`. Costs one signature check per link, or a
+    /// digest when the same chain was accepted before.
     ///
     /// # Errors
     /// With the reason when the chain is not accepted.
     pub fn verify(&self, peer: &PeerCertificate, now: UnixTime) -> Result<Accepted, Untrusted> {
+        let key = verdicts::key(peer);
+        if let Some(accepted) = self.verdicts.find(&key, now) {
+            return Ok(accepted);
+        }
+        let accepted = self.judge(peer, now)?;
+        self.verdicts.remember(key, accepted, now);
+        Ok(accepted)
+    }
+
+    fn judge(&self, peer: &PeerCertificate, now: UnixTime) -> Result<Accepted, Untrusted> {
         let leaf = EndEntityCert::try_from(peer.leaf.der()).map_err(|error| self.reason(&error, peer))?;
         let intermediates: Vec<_> = peer.chain.iter().chain(&self.intermediates).cloned().collect();
         let path = leaf
