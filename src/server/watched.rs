@@ -47,7 +47,8 @@ impl Watched {
 
     /// With bytes that are to be read once more.
     pub(super) fn with(mut self, read: Bytes) -> Self {
-        self.read = read;
+        // Copied, since an empty rest of a buffer holds the whole of it.
+        self.read = Bytes::copy_from_slice(&read);
         self
     }
 
