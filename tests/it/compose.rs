@@ -8,7 +8,7 @@ use mtls_bridge::pki::Leaf;
 
 use crate::support::bridge::program;
 use crate::support::client::curl;
-use crate::support::docker::{CLIENT_IMAGE, IMAGE, Project, available, docker, run};
+use crate::support::docker::{CLIENT_IMAGE, IMAGE, Project, available, docker, run, rust_image};
 use crate::support::peers::{free_address, python_with};
 use crate::support::pki::Pki;
 use crate::support::services::Echo;
@@ -50,6 +50,19 @@ fn a_request_of_the_pairs_application_passes_with_its_identity() {
     // Up again is up: the certificates are made once.
     run(pair.compose().args(["up", "--detach"]));
     assert_eq!(pair.curl(&["http://reverse-proxy:8000/again"]).status, 200);
+}
+
+#[test]
+fn up_build_makes_the_image_from_source() {
+    let Some(rust_image) = rust_image() else { return };
+    let built = "mtls-bridge-from-source:test";
+    let pair = Project::new("pair.yaml", &[("MTLS_BRIDGE_IMAGE", built), ("RUST_IMAGE", rust_image)]);
+    run(pair.compose().args(["up", "--build", "--detach"]));
+    pair.wait_until_healthy();
+    assert_eq!(pair.curl(&["http://reverse-proxy:8000/hello"]).received("x-client-cert-dn"), ["CN=app"]);
+    let inspect = |format: &str| docker(&["image", "inspect", "--format", format, built]);
+    assert_eq!(inspect("{{.Config.User}}"), "65532:65532");
+    assert!(inspect("{{.Size}}").parse::<u64>().unwrap() < 20_000_000);
 }
 
 #[test]

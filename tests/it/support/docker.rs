@@ -5,6 +5,7 @@
 //! that is a failure. Every project has a name of its own and is taken down with its volumes.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::OnceLock;
@@ -81,13 +82,29 @@ fn make_image() {
         .arg(&target_dir)
         .env("RUSTFLAGS", "-C target-feature=+crt-static"));
     let context = folder.join("context");
-    fs::create_dir_all(context.join("certs")).unwrap();
+    let (certs, trusted) = (context.join("certs"), context.join("etc/ssl/certs"));
+    for folder in [&certs, &trusted] {
+        fs::create_dir_all(folder).unwrap();
+    }
+    fs::set_permissions(certs, fs::Permissions::from_mode(0o1777)).unwrap();
     fs::copy(target_dir.join(host).join("release/mtls-bridge"), context.join("mtls-bridge")).unwrap();
-    fs::copy("/etc/ssl/certs/ca-certificates.crt", context.join("ca-certificates.crt")).unwrap();
+    fs::copy("/etc/ssl/certs/ca-certificates.crt", trusted.join("ca-certificates.crt")).unwrap();
     run(Command::new("docker")
         .args(["build", "--quiet", "--target", "prebuilt", "--tag", IMAGE, "--file"])
         .arg(root().join("compose/Dockerfile"))
         .arg(&context));
+}
+
+/// Whether the image can be built from source here: in CI, where the minutes that takes are spent, with
+/// this machine's toolchain as the image that `RUST_IMAGE` names.
+pub fn rust_image() -> Option<&'static str> {
+    const RUST_IMAGE: &str = "mtls-bridge-rust:test";
+    let spent = std::env::var_os("CI").is_some_and(|value| value == "true");
+    report("CI=true, since it builds the image from source", spent);
+    (available() && spent).then(|| {
+        run(Command::new("bash").arg(root().join("tests/it/support/rust_image.sh")).arg(RUST_IMAGE));
+        RUST_IMAGE
+    })
 }
 
 /// No registry is asked: the programs and libraries are this machine's own.
@@ -143,7 +160,7 @@ impl Project {
 
     /// The id of a service's container.
     pub fn container(&self, service: &str) -> String {
-        let id = run(self.compose().args(["ps", "--quiet", service]));
+        let id = run(self.compose().args(["ps", "--all", "--quiet", service]));
         assert!(!id.is_empty(), "{service} has no container");
         id
     }
@@ -180,7 +197,7 @@ impl Project {
 
     /// Waits until every container with a health check is healthy.
     pub fn wait_until_healthy(&self) {
-        let ids = run(self.compose().args(["ps", "--quiet"]));
+        let ids = run(self.compose().args(["ps", "--all", "--quiet"]));
         for id in ids.lines() {
             let format = "{{.State.Status}} {{if .State.Health}}{{.State.Health.Status}}{{end}}";
             self.wait("health", || {
