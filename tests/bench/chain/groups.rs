@@ -4,6 +4,8 @@ mod bytes;
 mod handshakes;
 mod idle;
 mod latency;
+mod scale;
+mod slow_client;
 mod start;
 
 use std::time::Duration;
@@ -29,6 +31,10 @@ pub enum Group {
     Idle,
     /// From a start to the first good answer.
     Start,
+    /// 1 to 10,000 client connections, and 1 to 8 workers.
+    Scale,
+    /// What 999 clients notice of one slow client.
+    SlowClient,
 }
 
 impl Group {
@@ -40,6 +46,8 @@ impl Group {
             Self::Handshakes => handshakes::run(session),
             Self::Idle => idle::run(session),
             Self::Start => start::run(session),
+            Self::Scale => scale::run(session),
+            Self::SlowClient => slow_client::run(session),
         }
     }
 }
@@ -53,10 +61,17 @@ pub struct Session<'a> {
     pub quick: bool,
     /// In place of the groups' own durations of a window, in seconds.
     pub seconds: Option<f64>,
+    /// How many files a process may have open.
+    pub open_files: u64,
     pub report: Report,
 }
 
 impl Session<'_> {
+    /// For groups that take long: half the rounds.
+    fn fewer_rounds(&self) -> usize {
+        self.rounds.div_ceil(2)
+    }
+
     /// The participants among `wanted`, in this round's order.
     fn turn(&self, wanted: &[Contender], round: usize) -> Vec<Contender> {
         let mut turn: Vec<_> = self.contenders.iter().copied().filter(|one| wanted.contains(one)).collect();

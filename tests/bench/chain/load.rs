@@ -7,6 +7,7 @@
 //! requests of one window belong together.
 
 mod connection;
+pub mod slow;
 pub mod tls;
 
 use std::collections::VecDeque;

@@ -3,10 +3,14 @@
 use std::fs;
 use std::path::Path;
 use std::process::Command;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use anyhow::Context;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
+use nix::unistd::{SysconfVar, sysconf};
+
+use crate::process;
 use crate::report::Machine;
 
 /// Looks at this machine, and asks the programs for their versions.
@@ -40,4 +44,38 @@ pub fn raise_open_files() -> anyhow::Result<u64> {
     let (_, most) = getrlimit(Resource::RLIMIT_NOFILE)?;
     setrlimit(Resource::RLIMIT_NOFILE, most, most)?;
     Ok(most)
+}
+
+/// How busy the machine is with other things than this run, which spoils its figures.
+pub struct OtherWork {
+    begun: Instant,
+    busy: Duration,
+    ours: Duration,
+}
+
+impl OtherWork {
+    /// From now on.
+    pub fn watch() -> anyhow::Result<Self> {
+        Ok(Self { begun: Instant::now(), busy: busy()?, ours: process::cpu(std::process::id())? })
+    }
+
+    /// Cores in use by others since then, on average, those included that the host gave to other machines.
+    pub fn cores(&self) -> anyhow::Result<f64> {
+        let ours = process::cpu(std::process::id())?.saturating_sub(self.ours);
+        let others = (busy()? - self.busy).saturating_sub(ours);
+        Ok(others.as_secs_f64() / self.begun.elapsed().as_secs_f64())
+    }
+}
+
+/// CPU time spent on anything since the machine's start, all cores together.
+fn busy() -> anyhow::Result<Duration> {
+    let text = fs::read_to_string("/proc/stat")?;
+    let line = text.lines().next().context("/proc/stat is empty")?;
+    let fields: Vec<u64> = line.split_whitespace().skip(1).map(str::parse).collect::<Result<_, _>>()?;
+    let [user, nice, system, _idle, _iowait, irq, softirq, steal, ..] = fields[..] else {
+        anyhow::bail!("/proc/stat: {line}");
+    };
+    let ticks = user + nice + system + irq + softirq + steal;
+    let per_second = sysconf(SysconfVar::CLK_TCK)?.context("ticks per second")?;
+    Ok(Duration::from_secs(ticks) / u32::try_from(per_second)?)
 }

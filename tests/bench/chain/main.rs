@@ -26,8 +26,7 @@ use clap::{Parser, ValueEnum};
 use crate::groups::{Group, Session};
 use crate::peers::{Contender, Site};
 use crate::pki::Pki;
-use crate::report::{Report, table};
-use crate::upstream::Upstream;
+use crate::report::{Report, plot, table};
 
 /// Measures mtls-bridge beside nginx, HAProxy and stunnel.
 #[derive(Debug, Parser)]
@@ -69,22 +68,26 @@ struct Arguments {
 
 fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
-    machine::raise_open_files()?;
+    let open_files = machine::raise_open_files()?;
     if let Some(address) = arguments.serve_upstream {
         return upstream::serve(address);
     }
     let json = arguments.from.clone().map_or_else(|| json_path(&arguments), Ok)?;
     if arguments.from.is_none() {
-        measure(&arguments, &json)?;
+        measure(&arguments, open_files, &json)?;
     }
     let report = Report::read(&json)?;
     println!("{}", table::markdown(&report));
+    let plots = arguments.plots.as_deref().or_else(|| json.parent()).unwrap_or_else(|| Path::new("."));
     println!("\nfigures: {}", json.display());
+    for file in plot::draw(&report, plots)? {
+        println!("plot: {}", file.display());
+    }
     ensure!(report.failed == 0, "{} requests failed; the remarks below the tables say where", report.failed);
     Ok(())
 }
 
-fn measure(arguments: &Arguments, json: &Path) -> anyhow::Result<()> {
+fn measure(arguments: &Arguments, open_files: u64, json: &Path) -> anyhow::Result<()> {
     let every = |chosen: &[Contender]| match chosen {
         [] => Contender::value_variants().to_vec(),
         some => some.to_vec(),
@@ -94,12 +97,12 @@ fn measure(arguments: &Arguments, json: &Path) -> anyhow::Result<()> {
     let program = arguments.program.clone().unwrap_or_else(|| env!("CARGO_BIN_EXE_mtls-bridge").into());
     let program = fs::canonicalize(&program).with_context(|| program.display().to_string())?;
     let folder = tempfile::Builder::new().prefix("mtls-bridge-bench-").tempdir()?;
-    let upstream = Upstream::start()?;
+    let (_service, upstream) = upstream::start(folder.path())?;
     let site = Site {
         pki: Pki::new(folder.path())?,
         folder: folder.path().to_owned(),
         program: program.clone(),
-        upstream: upstream.address,
+        upstream,
     };
     let rounds = arguments.rounds.unwrap_or(if arguments.quick { 1 } else { 5 });
     ensure!(rounds > 0, "--rounds has to be at least 1");
@@ -109,15 +112,18 @@ fn measure(arguments: &Arguments, json: &Path) -> anyhow::Result<()> {
         rounds,
         quick: arguments.quick,
         seconds: arguments.seconds,
+        open_files,
         report: Report::new(machine::look(&program)?, rounds, arguments.quick),
     };
     let groups = match &arguments.group[..] {
         [] => Group::value_variants(),
         some => some,
     };
+    let watch = machine::OtherWork::watch()?;
     for group in groups {
         eprintln!("measuring: {group:?}");
         group.run(&mut session).with_context(|| format!("{group:?}"))?;
+        session.report.other_work = watch.cores()?;
         session.report.write(json)?;
     }
     Ok(())

@@ -31,7 +31,7 @@ pub const PATIENCE: Duration = Duration::from_secs(10);
 pub const WORKERS: usize = 2;
 
 /// A pair of nodes and what they speak with each other.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Contender {
     /// mtls-bridge, HTTP/2 on the link (its default).
@@ -59,6 +59,11 @@ impl Contender {
             Self::HaproxyH2 => "HAProxy h2",
             Self::Stunnel => "stunnel",
         }
+    }
+
+    /// Whether it is mtls-bridge.
+    pub fn is_ours(self) -> bool {
+        matches!(self, Self::OursH2 | Self::OursH1)
     }
 
     /// Whether targets are measured against it.
@@ -89,6 +94,7 @@ pub struct Site {
 /// Where one node listens, where it sends, and its folder for configuration and logs.
 struct Place<'a> {
     site: &'a Site,
+    workers: usize,
     folder: &'a Path,
     listen: SocketAddr,
     next: SocketAddr,
@@ -106,6 +112,7 @@ impl Place<'_> {
 pub struct Chain<'a> {
     site: &'a Site,
     contender: Contender,
+    workers: usize,
     folder: tempfile::TempDir,
     /// Where the reverse proxy accepts plain HTTP/1.1.
     pub front: SocketAddr,
@@ -118,12 +125,19 @@ pub struct Chain<'a> {
 impl<'a> Chain<'a> {
     /// Starts both nodes and waits for the first good answer.
     pub fn start(site: &'a Site, contender: Contender) -> anyhow::Result<Self> {
+        Self::start_with(site, contender, WORKERS)
+    }
+
+    /// The same with so many workers on each node.
+    pub fn start_with(site: &'a Site, contender: Contender, workers: usize) -> anyhow::Result<Self> {
         let (front, door) = (free_address(), free_address());
         let folder = tempfile::Builder::new().prefix("chain-").tempdir_in(&site.folder)?;
-        let gateway = spawn(site, contender, Role::Gateway, folder.path(), (door, site.upstream))?;
-        wait_for_port(door, PATIENCE).with_context(|| gateway.account())?;
-        let reverse_proxy = spawn(site, contender, Role::ReverseProxy, folder.path(), (front, door))?;
-        let mut chain = Self { site, contender, folder, front, door, reverse_proxy, gateway };
+        let mut gateway =
+            spawn(site, (contender, workers), Role::Gateway, folder.path(), (door, site.upstream))?;
+        gateway.wait_for_port(door)?;
+        let reverse_proxy =
+            spawn(site, (contender, workers), Role::ReverseProxy, folder.path(), (front, door))?;
+        let mut chain = Self { site, contender, workers, folder, front, door, reverse_proxy, gateway };
         chain.wait_until_ready(Duration::from_millis(5))?;
         Ok(chain)
     }
@@ -134,7 +148,8 @@ impl<'a> Chain<'a> {
         self.reverse_proxy.stop()?;
         let started = Instant::now();
         let ends = (self.front, self.door);
-        self.reverse_proxy = spawn(self.site, self.contender, Role::ReverseProxy, self.folder.path(), ends)?;
+        self.reverse_proxy =
+            spawn(self.site, (self.contender, self.workers), Role::ReverseProxy, self.folder.path(), ends)?;
         self.wait_until_ready(Duration::from_micros(200))?;
         Ok(started.elapsed())
     }
@@ -174,7 +189,7 @@ enum Role {
 
 fn spawn(
     site: &Site,
-    contender: Contender,
+    (contender, workers): (Contender, usize),
     role: Role,
     folder: &Path,
     (listen, next): (SocketAddr, SocketAddr),
@@ -185,7 +200,7 @@ fn spawn(
     };
     let folder = folder.join(name);
     fs::create_dir_all(&folder)?;
-    let place = Place { site, folder: &folder, listen, next };
+    let place = Place { site, workers, folder: &folder, listen, next };
     let command = match contender {
         Contender::OursH2 => ours::command(&place, role, true)?,
         Contender::OursH1 => ours::command(&place, role, false)?,
@@ -212,18 +227,6 @@ pub fn ask(front: SocketAddr) -> anyhow::Result<TcpStream> {
     }
     ensure!(answer.starts_with(b"HTTP/1.1 200 "), "{:?}", String::from_utf8_lossy(&answer[..filled]));
     Ok(stream)
-}
-
-/// Waits until something accepts there.
-pub fn wait_for_port(address: SocketAddr, patience: Duration) -> anyhow::Result<()> {
-    let begun = Instant::now();
-    while let Err(error) = TcpStream::connect(address) {
-        if begun.elapsed() > patience {
-            return Err(error).with_context(|| format!("nothing accepts on {address}"));
-        }
-        std::thread::sleep(Duration::from_millis(2));
-    }
-    Ok(())
 }
 
 /// A loopback address that nobody listens on, below the ports that the system gives away by itself.

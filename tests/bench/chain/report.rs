@@ -2,6 +2,7 @@
 //!
 //! Tables and plots are made from the JSON, so what is published can be looked up.
 
+pub mod plot;
 pub mod table;
 mod target;
 
@@ -19,6 +20,8 @@ pub struct Report {
     pub machine: Machine,
     pub rounds: usize,
     pub quick: bool,
+    /// Cores that were busy with other things than this run, on average.
+    pub other_work: f64,
     pub series: Vec<Series>,
     /// Requests that failed, over all windows.
     pub failed: u64,
@@ -89,7 +92,7 @@ impl Series {
 impl Report {
     /// Nothing measured yet.
     pub fn new(machine: Machine, rounds: usize, quick: bool) -> Self {
-        Self { machine, rounds, quick, series: Vec::new(), failed: 0, remarks: Vec::new() }
+        Self { machine, rounds, quick, other_work: 0.0, series: Vec::new(), failed: 0, remarks: Vec::new() }
     }
 
     /// Adds the value of one round.

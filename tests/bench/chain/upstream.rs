@@ -5,14 +5,15 @@
 //! its length in 12 digits.
 
 use std::net::SocketAddr;
-use std::process::{Child, Command, Stdio};
+use std::path::Path;
+use std::process::Command;
 
-use anyhow::{Context, bail};
+use anyhow::bail;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::runtime::{Builder, LocalOptions};
 
-use crate::peers::{PATIENCE, free_address, wait_for_port};
+use crate::peers::{Node, free_address};
 
 /// What `GET /` answers.
 const HELLO: &[u8; 12] = b"hello, world";
@@ -20,33 +21,14 @@ const HELLO: &[u8; 12] = b"hello, world";
 const PIECE: usize = 256 * 1024;
 static ZEROS: [u8; PIECE] = [0; PIECE];
 
-/// The service's process, ended when dropped.
-pub struct Upstream {
-    child: Child,
-    /// Where it listens, plain HTTP/1.1.
-    pub address: SocketAddr,
-}
-
-impl Upstream {
-    /// Starts this program a second time, as the service, and waits until it listens.
-    pub fn start() -> anyhow::Result<Self> {
-        let address = free_address();
-        let child = Command::new(std::env::current_exe()?)
-            .args(["--serve-upstream", &address.to_string()])
-            .stdin(Stdio::null())
-            .spawn()
-            .context("the upstream service")?;
-        let upstream = Self { child, address };
-        wait_for_port(address, PATIENCE).context("the upstream service does not listen")?;
-        Ok(upstream)
-    }
-}
-
-impl Drop for Upstream {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
+/// Starts this program a second time, as the service, and waits until it listens.
+pub fn start(folder: &Path) -> anyhow::Result<(Node, SocketAddr)> {
+    let address = free_address();
+    let mut command = Command::new(std::env::current_exe()?);
+    command.args(["--serve-upstream", &address.to_string()]);
+    let mut node = Node::spawn(command, folder, "the upstream service".to_owned())?;
+    node.wait_for_port(address)?;
+    Ok((node, address))
 }
 
 /// Serves until killed.

@@ -19,7 +19,7 @@ const CONNECTIONS: u32 = 3_000;
 const SILENCE: Duration = Duration::from_secs(3);
 
 pub(super) fn run(session: &mut Session<'_>) -> anyhow::Result<()> {
-    for round in 0..session.rounds {
+    for round in 0..session.fewer_rounds() {
         for contender in session.turn(WHO, round) {
             encrypted(session, contender)?;
             plain(session, contender)?;

@@ -4,11 +4,11 @@
 
 use std::process::Command;
 
-use super::{Place, Role, WORKERS};
+use super::{Place, Role};
 use crate::pki::GATEWAY_NAME;
 
 pub(super) fn command(place: &Place<'_>, role: Role, http2: bool) -> anyhow::Result<Command> {
-    let Place { listen, next, .. } = place;
+    let Place { listen, next, workers, .. } = place;
     let alpn = if http2 { "h2" } else { "http/1.1" };
     let path = |name: &str| place.site.pki.path(name);
     let sides = match role {
@@ -34,7 +34,7 @@ pub(super) fn command(place: &Place<'_>, role: Role, http2: bool) -> anyhow::Res
     // Its own estimate of the descriptors it needs is for two TLS ends of each connection, more than a
     // container usually may have.
     let text = format!(
-        "global\n nbthread {WORKERS}\n maxconn 11000\n no strict-limits\n log stdout format raw local0 info\n\
+        "global\n nbthread {workers}\n maxconn 11000\n no strict-limits\n log stdout format raw local0 info\n\
          defaults\n mode http\n log global\n option httplog\n option forwardfor\n\
          unique-id-format %{{+X}}o%ci%cp%fi%fp%Ts%rt\n unique-id-header X-Request-Id\n\
          timeout connect 5s\n timeout client 60s\n timeout server 60s\n\

@@ -5,7 +5,7 @@
 
 use std::process::Command;
 
-use super::{Place, Role, WORKERS};
+use super::{Place, Role};
 use crate::pki::GATEWAY_NAME;
 
 pub(super) fn command(place: &Place<'_>, role: Role) -> anyhow::Result<Command> {
@@ -14,16 +14,16 @@ pub(super) fn command(place: &Place<'_>, role: Role) -> anyhow::Result<Command> 
         Role::ReverseProxy => reverse_proxy(place),
         Role::Gateway => gateway(place),
     };
-    let next = place.next;
+    let Place { next, workers, .. } = place;
     let text = format!(
         "daemon off; pid {dir}/nginx.pid; error_log {dir}/error.log warn;\n\
-         worker_processes {WORKERS};\n\
+         worker_processes {workers};\n\
          events {{ worker_connections 16384; }}\n\
          http {{ access_log {dir}/access.log;\n\
          client_body_temp_path {dir}/body; proxy_temp_path {dir}/proxy;\n\
          fastcgi_temp_path {dir}/fastcgi; uwsgi_temp_path {dir}/uwsgi; scgi_temp_path {dir}/scgi;\n\
          keepalive_requests 100000000; client_max_body_size 0;\n\
-         upstream next {{ server {next}; keepalive 512; keepalive_requests 100000000; }}\n\
+         upstream next {{ server {next}; keepalive 8192; keepalive_requests 100000000; }}\n\
          server {{ {server}\n\
          location / {{ proxy_http_version 1.1; proxy_set_header Connection \"\";\n\
          proxy_request_buffering off; proxy_max_temp_file_size 0;\n\

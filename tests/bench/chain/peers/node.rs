@@ -1,14 +1,16 @@
 //! One program that runs: its standard output and error go to files in its folder.
 
 use std::fs::{self, File};
+use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
+use super::PATIENCE;
 use crate::process;
 
 /// How long a program may take to end after SIGTERM.
@@ -46,6 +48,22 @@ impl Node {
     /// Its exit status if it has ended by itself.
     pub fn ended(&mut self) -> anyhow::Result<Option<ExitStatus>> {
         Ok(self.child.try_wait()?)
+    }
+
+    /// Waits until it accepts there; an error when it ends instead, or takes too long.
+    pub fn wait_for_port(&mut self, address: SocketAddr) -> anyhow::Result<()> {
+        let begun = Instant::now();
+        while let Err(error) = TcpStream::connect(address) {
+            if let Some(status) = self.ended()? {
+                bail!("{} ended ({status}); {}", self.name, self.account());
+            }
+            if begun.elapsed() > PATIENCE {
+                return Err(error)
+                    .with_context(|| format!("nothing accepts on {address}; {}", self.account()));
+            }
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        Ok(())
     }
 
     /// What it had to say, for errors.

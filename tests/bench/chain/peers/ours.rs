@@ -4,14 +4,14 @@
 
 use std::process::Command;
 
-use super::{Place, Role, WORKERS, free_address};
+use super::{Place, Role, free_address};
 use crate::pki::{CLIENT_NAME, GATEWAY_NAME};
 
 pub(super) fn command(place: &Place<'_>, role: Role, http2: bool) -> anyhow::Result<Command> {
     let Place { site, listen, next, .. } = place;
     let mut command = Command::new(&site.program);
     command.env_clear();
-    command.env("WORKERS", WORKERS.to_string()).env("STATUS_LISTEN", free_address().to_string());
+    command.env("WORKERS", place.workers.to_string()).env("STATUS_LISTEN", free_address().to_string());
     match role {
         Role::ReverseProxy => command
             .arg("reverse-proxy")

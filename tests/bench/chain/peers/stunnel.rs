@@ -6,7 +6,7 @@ use super::{Place, Role};
 use crate::pki::GATEWAY_NAME;
 
 pub(super) fn command(place: &Place<'_>, role: Role) -> anyhow::Result<Command> {
-    let Place { site, folder, listen, next } = place;
+    let Place { site, folder, listen, next, .. } = place;
     let (name, side) = match role {
         Role::ReverseProxy => {
             ("client", format!("client = yes\nsni = {GATEWAY_NAME}\ncheckHost = {GATEWAY_NAME}\n"))

@@ -1,7 +1,7 @@
 //! The table: a row per figure, a column per contender, our ratio and the target beside it.
 
 use super::target::Target;
-use super::{Better, Report, Row};
+use super::{Better, Machine, Report, Row};
 use crate::peers::Contender;
 
 /// All rows as Markdown, a table per group: medians, smallest and largest value in brackets.
@@ -13,6 +13,16 @@ pub fn markdown(report: &Report) -> String {
     for group in groups {
         let rows: Vec<_> = rows.iter().copied().filter(|row| row.group == group).collect();
         text += &format!("\n### {group}\n\n{}", aligned(&cells(report, &rows)));
+    }
+    let Machine { cores, processor, kernel, programs, .. } = &report.machine;
+    text += &format!(
+        "\n{cores} cores of {processor}, Linux {kernel}; {}.\nRounds: {}. Other work on the machine took {:.2} cores.\n",
+        programs.join("; "),
+        report.rounds,
+        report.other_work
+    );
+    if report.quick || report.other_work > 0.1 {
+        text += "Not figures to publish: the run was a quick one, or the machine was not quiet.\n";
     }
     for remark in &report.remarks {
         text += &format!("\n- {remark}");
@@ -76,9 +86,10 @@ fn best_peer(report: &Report, row: &Row) -> Option<f64> {
     }
 }
 
-/// Three significant digits, and whole numbers from a thousand on.
+/// Three significant digits, and whole numbers from a hundred on.
 pub(super) fn figure(value: f64) -> String {
     match value.abs() {
+        0.0 => "0".to_owned(),
         size if size >= 100.0 => format!("{value:.0}"),
         size if size >= 10.0 => format!("{value:.1}"),
         _ => format!("{value:.2}"),
