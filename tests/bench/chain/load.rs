@@ -15,7 +15,7 @@ use std::net::SocketAddr;
 use std::os::fd::{AsFd, AsRawFd};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use hdrhistogram::Histogram;
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token};
@@ -99,7 +99,7 @@ pub struct Clients {
 }
 
 const TIMER: Token = Token(usize::MAX);
-/// With nothing happening for so long, a run has failed.
+/// With nothing happening for so long, requests on their way are given up.
 const SILENCE: Duration = Duration::from_secs(30);
 
 impl Clients {
@@ -195,7 +195,7 @@ impl<'a> Run<'a> {
         while self.in_flight > 0 || self.next_due().is_some() {
             self.clients.poll.poll(&mut events, Some(SILENCE))?;
             if events.is_empty() {
-                bail!("no answer for {SILENCE:?}, with {} requests on their way", self.in_flight);
+                self.give_up()?;
             }
             for event in &events {
                 match (event.token(), timer) {
@@ -207,6 +207,16 @@ impl<'a> Run<'a> {
         }
         self.outcome.elapsed = self.begun.elapsed();
         Ok(self.outcome)
+    }
+
+    /// What is on its way counts as failed.
+    fn give_up(&mut self) -> anyhow::Result<()> {
+        for number in 0..self.clients.connections.len() {
+            if self.clients.connections[number].is_busy() {
+                self.settle(number, Step::Failed(format!("no answer for {SILENCE:?}")))?;
+            }
+        }
+        Ok(())
     }
 
     /// When the next request is due; `None` when the run sends no more. At a fixed rate the plan decides,

@@ -52,6 +52,11 @@ impl Connection {
         })
     }
 
+    /// Whether a request is on its way.
+    pub(super) fn is_busy(&self) -> bool {
+        self.due.is_some()
+    }
+
     /// Begins a request that was due then.
     pub(super) fn send(&mut self, exchange: &Exchange, due: Instant) -> Step {
         self.due = Some(due);
