@@ -15,7 +15,7 @@ use super::{Better, Report, Row, Series};
 type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 
 const PANEL: (u32, u32) = (400, 210);
-const MOST_COLUMNS: usize = 4;
+const MOST_COLUMNS: usize = 5;
 const OURS: RGBColor = RGBColor(0x0b, 0x72, 0x85);
 const PEER: RGBColor = RGBColor(0xad, 0xb5, 0xbd);
 
