@@ -58,6 +58,7 @@ pub(super) async fn serve(stream: Stream, client: &Rc<Client>, context: &Rc<Cont
             Pause::Rest(resting) => watched = resting,
             Pause::Over(ended) => return ended,
         }
+        tracing::debug!(peer = %client.address, "a connection rests: its buffers are given back");
         rest(&watched, client, context).await;
     }
 }

@@ -56,6 +56,8 @@ mod possession;
 #[cfg(has_clients)]
 mod replacement;
 #[cfg(has_clients)]
+mod rest;
+#[cfg(has_clients)]
 mod smuggling;
 #[cfg(has_clients)]
 mod status;

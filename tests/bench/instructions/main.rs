@@ -68,13 +68,6 @@ const SCENARIOS: &[Scenario] = &[
         requests: 1000,
     },
     Scenario {
-        name: "1 MiB download, HTTP/2 link",
-        through: Through::Http2Link,
-        path: "/bytes/1048576",
-        warm_up: 8,
-        requests: 24,
-    },
-    Scenario {
         name: "mTLS handshake and a small request",
         through: Through::Handshakes,
         path: "/bytes/12",
