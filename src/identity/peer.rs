@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use aws_lc_rs::digest::{Context, SHA256};
 use rustls_pki_types::CertificateDer;
 
 use super::certificate::{Certificate, Malformed};
@@ -36,6 +37,25 @@ pub struct PeerTls {
     pub certificate: Option<Arc<PeerCertificate>>,
 }
 
+/// SHA-256 over certificates as they were sent, each after its length: what was sent, to the byte.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct ChainDigest([u8; 32]);
+
+impl ChainDigest {
+    /// Of these certificates (DER), in this order.
+    #[must_use]
+    pub fn of(sent: &[CertificateDer<'_>]) -> Self {
+        let mut digest = Context::new(&SHA256);
+        for certificate in sent {
+            digest.update(&(certificate.len() as u64).to_be_bytes());
+            digest.update(certificate);
+        }
+        let mut bytes = [0; 32];
+        bytes.copy_from_slice(digest.finish().as_ref());
+        Self(bytes)
+    }
+}
+
 /// A peer's certificate with the chain it sent along.
 #[derive(Debug, Clone)]
 pub struct PeerCertificate {
@@ -43,6 +63,8 @@ pub struct PeerCertificate {
     pub leaf: Certificate,
     /// What was sent after it, in that order, without the leaf; not parsed, not judged.
     pub chain: Vec<CertificateDer<'static>>,
+    /// Leaf and chain as they were sent.
+    pub digest: ChainDigest,
 }
 
 impl PeerCertificate {
@@ -57,9 +79,10 @@ impl PeerCertificate {
         let Some((leaf, chain)) = sent.split_first() else {
             return Ok(None);
         };
+        let digest = ChainDigest::of(sent);
         let leaf = Certificate::parse(leaf.clone().into_owned())?;
         let chain = chain.iter().map(|der| der.clone().into_owned()).collect();
-        Ok(Some(Self { leaf, chain }))
+        Ok(Some(Self { leaf, chain, digest }))
     }
 }
 

@@ -8,7 +8,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 
 use super::listener::Speaks;
-use crate::identity::{Peer, PeerCertificate, PeerTls};
+use crate::identity::{KnownCertificates, Peer, PeerTls};
 use crate::snapshot::Snapshot;
 use crate::tls::read_ahead::ReadAhead;
 use crate::tls::server::handshake_failure;
@@ -32,6 +32,7 @@ pub(super) async fn shake(
     address: SocketAddr,
     speaks: Speaks,
     snapshot: &Snapshot,
+    known: &KnownCertificates,
 ) -> Result<Shaken, String> {
     let local = tcp.local_addr().map_err(|error| format!("the connection is gone: {error}"))?;
     let config = match (&snapshot.listener_tls, speaks.tls) {
@@ -48,14 +49,14 @@ pub(super) async fn shake(
     let stream = acceptor.accept(ReadAhead::new(tcp)).await.map_err(|error| handshake_failure(&error))?;
     let connection = stream.get_ref().1;
     let http2 = Some(connection.alpn_protocol() == Some(b"h2"));
-    let peer = Peer { address, local, tls: Some(tls(connection)?) };
+    let peer = Peer { address, local, tls: Some(tls(connection, known)?) };
     Ok(Shaken { stream: Stream::Tls(Box::new(stream.into())), peer, http2 })
 }
 
-fn tls(connection: &ServerConnection) -> Result<PeerTls, String> {
+fn tls(connection: &ServerConnection, known: &KnownCertificates) -> Result<PeerTls, String> {
     let sent = connection.peer_certificates().unwrap_or_default();
     // The verifier of the handshake has read it already; what cannot be read has no identity.
-    let certificate = PeerCertificate::parse(sent).map_err(|error| error.to_string())?.map(Arc::new);
+    let certificate = known.read(sent).map_err(|error| error.to_string())?;
     let version = match connection.protocol_version() {
         Some(ProtocolVersion::TLSv1_2) => "TLSv1.2",
         _ => "TLSv1.3",

@@ -17,6 +17,7 @@ use tokio::task::JoinSet;
 
 use super::connection;
 use super::listener::Speaks;
+use crate::identity::KnownCertificates;
 use crate::lifecycle::deadline::Sweep;
 use crate::lifecycle::drain::Watch;
 use crate::lifecycle::readiness::{BlockReady, Readiness};
@@ -159,6 +160,8 @@ impl Worker {
 pub struct Context {
     /// Answers requests.
     pub proxy: Rc<Proxy>,
+    /// The certificates its clients present.
+    pub known: KnownCertificates,
     /// Tells connections to finish.
     pub finish: Finish,
 }
@@ -196,7 +199,7 @@ async fn run(
     let proxy = Proxy::new(Arc::clone(&shared.snapshot), record, &sweep);
     let pending = shared.ready_needs_upstream.then(|| shared.readiness.block("upstream"));
     let pending = Rc::new(Cell::new(pending));
-    let context = Rc::new(Context { proxy, finish: Finish::default() });
+    let context = Rc::new(Context { proxy, known: KnownCertificates::default(), finish: Finish::default() });
     let mut connections = JoinSet::new();
     let background = async { tokio::join!(sweep.run(), housekeeping(&context.proxy, &pending)) };
     tokio::select! {

@@ -113,12 +113,13 @@ impl ClientCertVerifier for Asker {
         now: UnixTime,
     ) -> Result<ClientCertVerified, Error> {
         // What we cannot read must not come in: its identity would be unknown.
-        let leaf = Certificate::parse(end_entity.clone().into_owned())
-            .map_err(|_| Error::InvalidCertificate(CertificateError::BadEncoding))?;
+        let sent: Vec<_> = std::iter::once(end_entity).chain(intermediates).cloned().collect();
+        let Ok(Some(peer)) = PeerCertificate::parse(&sent) else {
+            return Err(Error::InvalidCertificate(CertificateError::BadEncoding));
+        };
         if let Some(judge) = &self.judge {
-            let chain = intermediates.iter().map(|der| der.clone().into_owned()).collect();
             judge
-                .verify(&PeerCertificate { leaf, chain }, now)
+                .verify(&peer, now)
                 // The alert is `certificate_unknown`: the other side's log can tell whose fault it is.
                 .map_err(|untrusted| Error::from(CertificateError::Other(OtherError(Arc::new(untrusted)))))?;
         }

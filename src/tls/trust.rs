@@ -11,7 +11,7 @@ use thiserror::Error;
 use webpki::{EndEntityCert, KeyUsage, VerifiedPath};
 
 use super::credentials::in_words;
-use super::verdicts::{self, Verdicts};
+use super::verdicts::Verdicts;
 use crate::identity::{Certificate, Malformed, PeerCertificate};
 
 /// Why a set of CA certificates cannot be trusted.
@@ -121,12 +121,11 @@ impl ChainVerifier {
     /// # Errors
     /// With the reason when the chain is not accepted.
     pub fn verify(&self, peer: &PeerCertificate, now: UnixTime) -> Result<Accepted, Untrusted> {
-        let key = verdicts::key(peer);
-        if let Some(accepted) = self.verdicts.find(&key, now) {
+        if let Some(accepted) = self.verdicts.find(&peer.digest, now) {
             return Ok(accepted);
         }
         let accepted = self.judge(peer, now)?;
-        self.verdicts.remember(key, accepted, now);
+        self.verdicts.remember(peer.digest, accepted, now);
         Ok(accepted)
     }
 
@@ -293,6 +292,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::identity::ChainDigest;
 
     /// A root that ends after `days`, with this key, in DER.
     fn root(key: &rcgen::KeyPair, days: i64) -> CertificateDer<'static> {
@@ -312,7 +312,8 @@ mod tests {
         let leaf_key = rcgen::KeyPair::generate().unwrap();
         let leaf = rcgen::CertificateParams::new(vec![]).unwrap().signed_by(&leaf_key, &issuer).unwrap();
         let leaf = Certificate::parse(leaf.der().clone()).unwrap();
-        let peer = PeerCertificate { leaf, chain: Vec::new() };
+        let digest = ChainDigest::of(std::slice::from_ref(leaf.der()));
+        let peer = PeerCertificate { leaf, chain: Vec::new(), digest };
         let now = UnixTime::now();
         let in_ten_days = UnixTime::since_unix_epoch(Duration::from_secs(now.as_secs() + 864_000));
         for cas in [vec![old.clone(), new.clone()], vec![new, old.clone()]] {

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use super::profile::Profile;
 
-/// In per cent. Repeated runs of one program differ by 0.5 %, downloads through the reverse proxy by 1.1 %.
+/// In per cent. Repeated runs of one program differ by 0.5 %.
 const LIMIT: f64 = 3.0;
 
 /// In per cent: what another compiler or processor may come to.
