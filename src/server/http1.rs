@@ -8,6 +8,7 @@ use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
 
+use bytes::Bytes;
 use http::{Request, Version};
 use hyper::body::{Body as _, Incoming};
 use hyper::server::conn::http1::Builder;
@@ -77,7 +78,9 @@ async fn rest(watched: &Watched, client: &Rc<Client>, context: &Rc<Context>) {
 
 /// Serves requests until the connection ends, or rests.
 async fn requests(watched: Watched, watch: &Rc<Watch>, client: &Rc<Client>, context: &Rc<Context>) -> Pause {
-    let limits = context.proxy.snapshot().limits;
+    let snapshot = context.proxy.snapshot();
+    let (limits, write_timeout) = (snapshot.limits, snapshot.deadlines.client_write);
+    drop(snapshot);
     let has_body = Cell::new(false);
     let service = service_fn(|request: Request<Incoming>| {
         has_body.set(!request.body().is_end_stream());
@@ -95,6 +98,7 @@ async fn requests(watched: Watched, watch: &Rc<Watch>, client: &Rc<Client>, cont
         let mut polled = Pin::new(&mut connection).poll(cx);
         if polled.is_pending() && !finishing && is_to_finish(finish.as_mut(), client, cx) {
             finishing = true;
+            quiet.disarm();
             Pin::new(&mut connection).graceful_shutdown();
             polled = Pin::new(&mut connection).poll(cx);
         }
@@ -114,19 +118,20 @@ async fn requests(watched: Watched, watch: &Rc<Watch>, client: &Rc<Client>, cont
             client.close_because(reason);
             return Poll::Ready(Some(Err(reason.to_owned())));
         }
-        if !client.is_idle() || !watch.is_flushed() || finishing {
+        if !client.is_idle() || !watch.is_flushed() {
             quiet.disarm();
             return Poll::Pending;
         }
         if !quiet.is_armed() {
-            quiet.arm("rest", REST_AFTER);
+            // A client that is told to go, and whom hyper still waits for, is not waited for long.
+            quiet.arm("rest", if finishing { write_timeout } else { REST_AFTER });
         }
-        quiet.poll_expired(cx).map_or(Poll::Pending, |_| Poll::Ready(None))
+        quiet.poll_expired(cx).map_or(Poll::Pending, |_| Poll::Ready(finishing.then_some(Ok(()))))
     })
     .await;
     let parts = connection.into_parts();
     let (watched, read) = (parts.io.into_inner(), parts.read_buf);
-    let Some(ended) = ended else { return Pause::Rest(watched.with(read)) };
+    let Some(ended) = ended else { return Pause::Rest(watched.with(begun(&read, client))) };
     // Taken in any case: it holds the exchange, which holds the client.
     let tunnel = client.take_tunnel();
     if let Some(tunnel) = tunnel.filter(|_| ended.is_ok()) {
@@ -135,6 +140,17 @@ async fn requests(watched: Watched, watch: &Rc<Watch>, client: &Rc<Client>, cont
         linger(watched.into_stream(), context.proxy.sweep()).await;
     }
     Pause::Over(ended)
+}
+
+/// What a client sent behind its last request: the beginning of the next, which is to be complete within
+/// `client_header_timeout`. Empty lines begin nothing (RFC 9112 2.2).
+fn begun(read: &Bytes, client: &Client) -> Bytes {
+    let start = read.iter().position(|byte| !matches!(byte, b'\r' | b'\n')).unwrap_or(read.len());
+    if start < read.len() {
+        client.bytes_arrived();
+    }
+    // Copied, since a slice of a buffer holds the whole of it.
+    Bytes::copy_from_slice(&read[start..])
 }
 
 fn builder(limits: Limits) -> Builder {

@@ -47,8 +47,7 @@ impl Watched {
 
     /// With bytes that are to be read once more.
     pub(super) fn with(mut self, read: Bytes) -> Self {
-        // Copied, since an empty rest of a buffer holds the whole of it.
-        self.read = Bytes::copy_from_slice(&read);
+        self.read = read;
         self
     }
 
@@ -183,14 +182,13 @@ impl AsyncWrite for Watched {
         let this = self.get_mut();
         ready!(this.poll_interim(cx))?;
         let polled = Pin::new(&mut this.stream).poll_flush(cx);
-        if polled.is_ready() {
-            this.watch.at_boundary.set(true);
-        }
+        this.watch.at_boundary.set(polled.is_ready());
         this.watch.wrote(polled)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
+        this.watch.at_boundary.set(false);
         let polled = Pin::new(&mut this.stream).poll_shutdown(cx);
         this.watch.wrote(polled)
     }

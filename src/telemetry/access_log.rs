@@ -150,6 +150,8 @@ impl AccessLog {
         let batch = self.batch.replace(Vec::with_capacity(BATCH_BYTES));
         match queue.try_send(batch) {
             Ok(()) => self.report_dropped(),
+            // Not full yet: it can wait for the writer.
+            Err(TrySendError::Full(batch)) if batch.len() < BATCH_BYTES => *self.batch.borrow_mut() = batch,
             Err(TrySendError::Full(batch) | TrySendError::Disconnected(batch)) => {
                 let lines = batch.iter().filter(|byte| **byte == b'\n').count() as u64;
                 self.dropped.set(self.dropped.get() + lines);
@@ -272,7 +274,11 @@ mod tests {
         log.flush();
         log.record(&line);
         log.flush();
-        assert_eq!(log.dropped.get(), 1, "the queue holds one batch");
+        assert_eq!(log.dropped.get(), 0, "a batch that is not full waits for the queue");
+        while log.dropped.get() == 0 {
+            log.record(&line);
+        }
+        assert!(log.batch.borrow().is_empty(), "the full batch was dropped");
         let batch = String::from_utf8(batches.recv().unwrap()).unwrap();
         drop(log);
         assert!(batches.recv().is_err(), "the dropped line is gone, and nothing else was waiting");

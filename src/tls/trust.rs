@@ -144,8 +144,8 @@ impl ChainVerifier {
             )
             .map_err(|error| self.reason(&error, peer))?;
         let intermediates = path.intermediate_certificates().map(|cert| cert.der().into_owned());
-        let ends =
-            intermediates.filter_map(|der| Certificate::parse(der).ok()).map(|c| c.validity().not_after);
+        // Of one that webpki reads and we do not, the end is unknown: nothing is known beyond now.
+        let ends = intermediates.map(|der| Certificate::parse(der).map_or(now, |c| c.validity().not_after));
         let until = ends.chain(self.anchor_end(&path)).fold(peer.leaf.validity().not_after, Ord::min);
         Ok(Accepted { until })
     }

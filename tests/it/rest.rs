@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 use crate::support::bridge::{Bridge, gateway, plain_proxy};
-use crate::support::client::{connect, get, is_closed};
+use crate::support::client::{connect, get, is_closed, read_answer};
 use crate::support::h2_client::{block_on, soon};
 use crate::support::http2;
 use crate::support::pki::Pki;
@@ -101,4 +101,29 @@ fn resting_connections_do_not_hold_the_end_up() {
     assert!(node.ended().success());
     assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
     assert!(is_closed(&mut client));
+}
+
+#[test]
+fn a_stray_byte_behind_a_request_is_closed_by_client_header_timeout() {
+    let echo = Echo::start();
+    let node = node(&echo, &[("CLIENT_HEADER_TIMEOUT", "300ms")]);
+    let mut client = connect(node.address);
+    client.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\nG").unwrap();
+    assert!(read_answer(&mut client).0.starts_with("HTTP/1.1 200"));
+    assert!(is_closed(&mut client));
+    node.log.containing("client_header_timeout passed before a request's head was complete");
+    node.wait_for_connections(0);
+}
+
+#[test]
+fn empty_lines_behind_a_request_neither_begin_the_next_nor_keep_the_connection() {
+    let echo = Echo::start();
+    let node = node(&echo, &[("KEEPALIVE_TIMEOUT", "2s")]);
+    let mut client = connect(node.address);
+    client.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n\r\n").unwrap();
+    assert!(read_answer(&mut client).0.starts_with("HTTP/1.1 200"));
+    node.log.containing(RESTS);
+    assert!(get(&mut client, "/").0.starts_with("HTTP/1.1 200"));
+    assert!(is_closed(&mut client));
+    node.log.containing("keepalive_timeout passed without a request");
 }
