@@ -285,7 +285,8 @@ fn a_denied_call_is_answered_by_its_head_alone() {
     let gateway = gateway(&pki, closed_port()).start();
     let ca = pki.path("ca.crt").display().to_string();
     let url = format!("{}/test.Echo/Unary", gateway.https());
-    let grpc = ["-H", "Content-Type: application/grpc", "-H", "TE: trailers", "--data-binary", "x"];
+    // Without a body: curl 7.88 takes the end of an answer that comes before its body for an error.
+    let grpc = ["-H", "Content-Type: application/grpc", "-H", "TE: trailers", "-X", "POST"];
     let answer = curl(&[&["--cacert", &ca, "--http2"], &grpc[..], &[&url]].concat());
     assert_eq!((answer.status, answer.exit, answer.body.as_str()), (200, 0, ""));
     assert_eq!(answer.header("grpc-status"), Some("16"));
