@@ -190,7 +190,10 @@ fn a_link_that_never_answers_its_first_ping_is_504_by_link_timeout() {
 fn an_idle_connection_to_the_service_is_closed_by_upstream_keepalive_idle_timeout() {
     let (told, closed) = std::sync::mpsc::channel();
     let service = raw(move |mut stream| {
-        read_head(&mut stream);
+        // Connections that were opened ahead and never used are closed as well.
+        if read_head(&mut stream).is_empty() {
+            return;
+        }
         stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").unwrap();
         let started = Instant::now();
         assert_eq!(stream.read(&mut [0]).unwrap(), 0);
