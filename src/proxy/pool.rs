@@ -80,6 +80,8 @@ impl Lease {
     /// the upstream takes bytes.
     pub(super) fn linger(self, exchange: &Exchange) {
         if let (Self::Http1(_, connection), Some(wait)) = (self, exchange.upstream_wait()) {
+            // The wait ended with the answer; an upstream that took its last bytes before it is waited for anew.
+            exchange.request_piece_passed();
             tokio::task::spawn_local(async move { connection.linger(&wait).await });
         }
     }
