@@ -7,9 +7,10 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
 
-use crate::config::{CaFiles, Config, Problem, Problems, Reference, Said};
+use crate::config::{CaFiles, Config, CredentialFiles, Problem, Problems, Reference, Said};
+use crate::tls::credentials::{Credentials, Side};
 use crate::tls::pem;
 
 /// No certificate or key is near this size; what is larger is another file.
@@ -46,6 +47,35 @@ pub(super) fn certificates_of(
             if problems.is_empty() { Ok(found) } else { Err(problems) }
         }
     }
+}
+
+/// A certificate chain with its key, fit for `side` at the time `now`.
+pub(super) fn credentials(
+    files: &CredentialFiles,
+    side: Side,
+    now: UnixTime,
+) -> Result<Credentials, Problems> {
+    let mut problems = Problems::default();
+    let chain = problems.collect(certificates(&files.cert));
+    let key = problems.collect(private_key(&files.key));
+    let (Some(chain), Some(key)) = (chain, key) else { return Err(problems) };
+    Credentials::new(chain, key, side, now).map_err(|error| {
+        use crate::tls::credentials::CredentialError as E;
+        let (said, advice) = match error {
+            E::KeyMismatch { .. } => (&files.key, "give the key made together with the certificate"),
+            E::UnusableKey(_) => (&files.key, "use an RSA (2048 bits or more), ECDSA or Ed25519 key"),
+            E::Expired { .. } => (&files.cert, "have a new certificate issued"),
+            E::NotYetValid { .. } => (&files.cert, "check this host's clock, or have a new one issued"),
+            E::WrongUsage { .. } => (&files.cert, "have one issued for this use"),
+            E::Malformed(_) => (&files.cert, "give an X.509 certificate in PEM"),
+        };
+        Problem::new(said, error.to_string(), advice).into()
+    })
+}
+
+/// The value to name when a set of CAs as a whole is wrong; there is always one.
+pub(super) fn first(cas: &CaFiles) -> &Said {
+    &cas.said()[0]
 }
 
 fn system(said: &Said) -> Result<Vec<CertificateDer<'static>>, Problem> {

@@ -27,9 +27,7 @@ impl Stream {
             Self::Tls(stream) => stream.get_mut().0.tcp_mut(),
         }
     }
-}
 
-impl Stream {
     /// Whether there is something to read, or the end; else the task is woken when there is. To be
     /// asked only after a read had to wait: then TLS has nothing left of what came before.
     pub fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<()> {

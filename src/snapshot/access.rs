@@ -1,0 +1,39 @@
+//! Who may pass, loaded: the CAs of the callers read, and the policy made of them.
+
+use std::sync::Arc;
+
+use rustls::pki_types::{CertificateDer, UnixTime};
+
+use super::files;
+use crate::config::{self, CaFiles, Problem, Problems};
+use crate::policy::{MtlsAuth, Policy};
+use crate::tls::trust::{self, ChainVerifier};
+
+pub(super) fn policy(access: &config::Access, now: UnixTime) -> Result<Policy, Problems> {
+    let mtls_auth = match &access.mtls_auth {
+        Some(auth) => Some(MtlsAuth { verifier: Arc::new(verifier(auth, now)?), group_by: auth.group_by }),
+        None => None,
+    };
+    Ok(Policy { mtls_auth, acl: access.acl.clone() })
+}
+
+/// The CAs whose clients may come in, at the time `now`.
+///
+/// # Errors
+/// When they cannot be read, or a chain cannot end at them.
+pub fn verifier(auth: &config::MtlsAuth, now: UnixTime) -> Result<ChainVerifier, Problems> {
+    let said = &auth.ca_certificates;
+    let cas = caller_cas(said, now)?;
+    ChainVerifier::new(cas, auth.allow_partial_chain, now)
+        .map_err(|error| Problem::new(files::first(said), error.to_string(), CALLERS_ADVICE).into())
+}
+
+/// Each reference is judged by itself, so that the wrong one of several is named.
+pub(super) fn caller_cas(cas: &CaFiles, now: UnixTime) -> Result<Vec<CertificateDer<'static>>, Problems> {
+    files::certificates_of(cas, |said, found| {
+        trust::check(&found, now).map_err(|error| Problem::new(said, error.to_string(), CALLERS_ADVICE))?;
+        Ok(found)
+    })
+}
+
+const CALLERS_ADVICE: &str = "give the CA that issues your clients' certificates, its root included";
