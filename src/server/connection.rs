@@ -1,7 +1,6 @@
 //! One client connection from its handshake to its end.
 
 use std::mem::MaybeUninit;
-use std::pin::Pin;
 use std::rc::Rc;
 use std::task;
 
@@ -89,17 +88,13 @@ async fn first_byte(tcp: &TcpStream, finish: &Finish) -> Result<(), String> {
     }
 }
 
-/// Whether a connection is to finish: the program ends, or no request came for too long.
-pub(super) fn is_to_finish(
-    finish: Pin<&mut impl Future<Output = ()>>,
-    client: &Client,
-    cx: &mut task::Context<'_>,
-) -> bool {
+/// Whether no request came for `keepalive_timeout`.
+pub(super) fn is_idle_too_long(client: &Client, cx: &task::Context<'_>) -> bool {
     let idle = client.poll_overdue(cx) == Some(Overdue::Idle);
     if idle {
         tracing::debug!(peer = %client.address, "a connection is closed: keepalive_timeout passed without a request");
     }
-    idle || finish.poll(cx).is_ready()
+    idle
 }
 
 async fn look(tcp: &TcpStream) -> Result<bool, String> {

@@ -15,7 +15,7 @@ use hyper::server::conn::http1::Builder;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 
-use super::connection::is_to_finish;
+use super::connection::is_idle_too_long;
 use super::linger::linger;
 use super::watched::{Watch, Watched};
 use super::worker::Context;
@@ -88,6 +88,7 @@ async fn requests(watched: Watched, watch: &Rc<Watch>, client: &Rc<Client>, cont
     });
     let mut connection = builder(limits).serve_connection(TokioIo::new(watched), service);
     let mut finish = pin!(context.finish.asked());
+    let rested_until_the_end = context.finish.is_asked();
     let mut finishing = false;
     let quiet = context.proxy.sweep().deadline();
     // hyper closes after an answer to a request whose body it did not read, or that it could not
@@ -96,7 +97,13 @@ async fn requests(watched: Watched, watch: &Rc<Watch>, client: &Rc<Client>, cont
     let ended = poll_fn(|cx| {
         // What has arrived is served before anything is ended.
         let mut polled = Pin::new(&mut connection).poll(cx);
-        if polled.is_pending() && !finishing && is_to_finish(finish.as_mut(), client, cx) {
+        // Whoever had an answer a moment ago may be asking again, and a request that meets a closed
+        // connection fails: his next answer tells him to go, or he rests first.
+        let may_ask_again = !rested_until_the_end && client.is_idle() && watch.is_flushed();
+        let mut is_over = |cx: &mut _| {
+            is_idle_too_long(client, cx) || (!may_ask_again && finish.as_mut().poll(cx).is_ready())
+        };
+        if polled.is_pending() && !finishing && is_over(cx) {
             finishing = true;
             quiet.disarm();
             Pin::new(&mut connection).graceful_shutdown();

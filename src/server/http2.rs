@@ -11,7 +11,7 @@ use h2::RecvStream;
 use h2::server::{Builder, Connection, SendResponse};
 use http::{Request, Response};
 
-use super::connection::is_to_finish;
+use super::connection::is_idle_too_long;
 use super::worker::Context;
 use crate::config::Limits;
 use crate::proxy::body::Body;
@@ -65,7 +65,9 @@ async fn run(
         let next = poll_fn(|cx| {
             // What has arrived is served before anything is ended.
             let mut next = connection.poll_accept(cx);
-            if next.is_pending() && !finishing && is_to_finish(finish.as_mut(), client, cx) {
+            let mut is_over =
+                |cx: &mut _| is_idle_too_long(client, cx) || finish.as_mut().poll(cx).is_ready();
+            if next.is_pending() && !finishing && is_over(cx) {
                 finishing = true;
                 connection.graceful_shutdown();
                 next = connection.poll_accept(cx);

@@ -179,6 +179,12 @@ impl Finish {
         self.notify.notify_waiters();
     }
 
+    /// Whether connections are to finish.
+    #[must_use]
+    pub fn is_asked(&self) -> bool {
+        self.asked.get()
+    }
+
     /// Waits until connections are to finish; returns at once when they are.
     pub async fn asked(&self) {
         let notified = self.notify.notified();

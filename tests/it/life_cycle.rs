@@ -3,6 +3,7 @@
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -293,4 +294,40 @@ fn a_reverse_proxy_whose_gateway_drains_sends_the_next_request_on_another_link()
     client.read_exact(&mut chunk).unwrap();
     drop(client);
     ended_well(old);
+}
+
+#[test]
+fn a_drain_under_load_fails_no_request() {
+    const CLIENTS: usize = 32;
+    let echo = Echo::start();
+    let node = plain_proxy(echo.address).env("WORKERS", "2").start();
+    let (begun, waiting) = mpsc::channel();
+    let clients: Vec<_> = (0..CLIENTS)
+        .map(|_| {
+            let (mut stream, begun) = (connect(node.address), begun.clone());
+            thread::spawn(move || answered_until_closed(&mut stream, &begun))
+        })
+        .collect();
+    // Every client is at work when the signal comes.
+    waiting.iter().take(CLIENTS).count();
+    node.signal("TERM");
+    let answered: usize = clients.into_iter().map(|client| client.join().unwrap()).sum();
+    let lines = ended_well(node);
+    assert_eq!(lines.iter().filter(|line| line["status"] == 200).count(), answered);
+    assert_eq!(lines.len(), answered);
+}
+
+/// Asks again and again until an answer says that the connection ends; every request must be answered.
+fn answered_until_closed(stream: &mut TcpStream, begun: &mpsc::Sender<()>) -> usize {
+    for count in 1.. {
+        let head = get(stream, "/load").0.to_ascii_lowercase();
+        assert!(head.starts_with("http/1.1 200"), "request {count}: {head:?}");
+        if count == 1 {
+            begun.send(()).unwrap();
+        }
+        if head.contains("\r\nconnection: close") {
+            return count;
+        }
+    }
+    unreachable!("requests are counted without an end")
 }

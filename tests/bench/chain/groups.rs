@@ -4,6 +4,7 @@ mod bytes;
 mod handshakes;
 mod idle;
 mod latency;
+mod replacement;
 mod scale;
 mod slow_client;
 mod start;
@@ -35,6 +36,8 @@ pub enum Group {
     Scale,
     /// What 999 clients notice of one slow client.
     SlowClient,
+    /// Requests that fail while certificates are replaced.
+    Replacement,
 }
 
 impl Group {
@@ -48,6 +51,7 @@ impl Group {
             Self::Start => start::run(session),
             Self::Scale => scale::run(session),
             Self::SlowClient => slow_client::run(session),
+            Self::Replacement => replacement::run(session),
         }
     }
 }

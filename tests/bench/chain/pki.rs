@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Context;
-use mtls_bridge::pki::{Development, create_all};
+use mtls_bridge::pki::{Authority, Development, Leaf, create_all};
 use rustls::client::Resumption;
 use rustls::crypto::aws_lc_rs;
 use rustls::{ClientConfig, RootCertStore};
@@ -21,6 +21,7 @@ pub const CLIENT_NAME: &str = "orders-app";
 /// Where the certificates are, and what a client makes of them.
 pub struct Pki {
     folder: PathBuf,
+    authority: Authority,
     /// TLS 1.3, our client certificate, never resuming: each connection is a full handshake.
     pub client: Arc<ClientConfig>,
 }
@@ -43,7 +44,19 @@ impl Pki {
             .with_client_auth_cert(made.client.chain(), made.client.key())
             .context("the client's certificate")?;
         client.resumption = Resumption::disabled();
-        Ok(Self { folder: folder.to_owned(), client: Arc::new(client) })
+        Ok(Self { folder: folder.to_owned(), authority: made.authority, client: Arc::new(client) })
+    }
+
+    /// Issues `server` or `client` anew and puts it into place: the certificate, and then its key.
+    pub fn replace(&self, name: &str) -> anyhow::Result<()> {
+        let leaf = if name == "server" { Leaf::server(&[GATEWAY_NAME])? } else { Leaf::client(CLIENT_NAME) };
+        let issued = self.authority.issue(&leaf)?;
+        for (suffix, text) in [("crt", &issued.certificate_pem), ("key", &issued.key_pem)] {
+            let (new, place) = (self.folder.join("new"), self.folder.join(format!("{name}.{suffix}")));
+            fs::write(&new, text)?;
+            fs::rename(&new, place)?;
+        }
+        Ok(())
     }
 
     /// The path of one of `ca.crt`, `server.crt`, `server.key`, `server.pem` and the same of `client`.

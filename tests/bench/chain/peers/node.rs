@@ -66,9 +66,14 @@ impl Node {
         Ok(())
     }
 
+    /// What it has written to its error log.
+    pub fn log(&self) -> anyhow::Result<String> {
+        Ok(fs::read_to_string(self.folder.join("error.log"))?)
+    }
+
     /// What it had to say, for errors.
     pub fn account(&self) -> String {
-        let log = fs::read_to_string(self.folder.join("error.log")).unwrap_or_default();
+        let log = self.log().unwrap_or_default();
         let lines: Vec<_> = log.lines().rev().take(20).collect();
         let lines: Vec<_> = lines.into_iter().rev().collect();
         format!("{} wrote to its error log:\n{}", self.name, lines.join("\n"))
