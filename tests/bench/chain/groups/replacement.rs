@@ -56,7 +56,7 @@ fn measure(session: &mut Session<'_>, contender: Contender, replacements: usize)
     })?;
     let row = Row::higher(GROUP, &case, "requests", "1/s");
     session.report.add(&row, contender, requests as f64 / begun.elapsed().as_secs_f64());
-    let row = Row::lower(GROUP, &case, "failed requests", "all");
+    let row = Row::lower(GROUP, &case, "failed", "requests");
     session.report.add(&row, contender, failed as f64);
     for (name, node) in [("reverse proxy", &chain.reverse_proxy), ("gateway", &chain.gateway)] {
         let taken_over = node.log()?.lines().filter(|line| line.contains(TAKEN_OVER)).count();

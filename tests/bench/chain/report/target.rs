@@ -22,7 +22,7 @@ impl Target {
             ("handshakes", _, "CPU of the gateway") => Self::Ratio(0.3),
             ("idle", "mTLS to the gateway", _) => Self::Ratio(0.65),
             ("start", _, "start to ready") => Self::Figure(50.0),
-            ("replacement", _, "failed requests") => Self::Figure(0.0),
+            ("replacement", _, "failed") => Self::Figure(0.0),
             _ => return None,
         })
     }
