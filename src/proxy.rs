@@ -166,13 +166,12 @@ impl Proxy {
         let Incoming { client, exchange, .. } = *incoming;
         let snapshot = &current.snapshot;
         request::check(&head, &snapshot.limits)?;
-        let no_route = || Refusal::new(Reply::NO_ROUTE, "no route matches the path");
-        let route = snapshot.router.find(head.uri.path()).ok_or_else(no_route)?;
-        let permit =
-            snapshot.policies[route.policy].authorize(&client.peer, &client.decisions, UnixTime::now())?;
+        let (found, policy) = request::route(&head, incoming, snapshot)?;
+        let permit = policy.authorize(&client.peer, &client.decisions, UnixTime::now())?;
         exchange.permitted(&permit);
-        let pool = &current.pools[route.service];
-        let asked = request::rewrite(&mut head, client, exchange, &permit, snapshot, pool.service())?;
+        let no_service = || Refusal::new(Reply::NO_SERVICE, "the route has no service");
+        let pool = &current.pools[found.route.service.ok_or_else(no_service)?];
+        let asked = request::rewrite(&mut head, incoming, &permit, snapshot, (&found, pool.service()))?;
         let limits = (snapshot.deadlines.client_body, snapshot.limits.client_max_body_size);
         let body = body.of_request(exchange, &self.sweep, limits.0, limits.1);
         let request = Request::from_parts(head, body);

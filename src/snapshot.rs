@@ -67,9 +67,8 @@ impl Snapshot {
         let (Some(policy), Some(service), Some(listener_tls)) = (policy, service, listener_tls) else {
             return Err(problems);
         };
-        let everything = Route { name: "everything".into(), paths: vec!["/".into()], service: 0, policy: 0 };
         Ok(Self {
-            router: Router::new(vec![everything]),
+            router: Router::new(vec![Route::everything(0, 0)]),
             services: vec![Arc::new(service)],
             policies: vec![Arc::new(policy)],
             listener_tls,

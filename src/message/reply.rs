@@ -39,6 +39,12 @@ impl Reply {
     /// Plain HTTP on a route for HTTPS.
     pub const HTTPS_REQUIRED: Self = Self::new(StatusCode::UPGRADE_REQUIRED, "Please use HTTPS protocol");
 
+    /// gRPC over HTTP/1 on a route for gRPC.
+    pub const HTTP2_REQUIRED: Self = Self::new(StatusCode::UPGRADE_REQUIRED, "Please use HTTP2 protocol");
+    /// Another request on a route for gRPC.
+    pub const NOT_GRPC: Self =
+        Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "Non-gRPC request matched gRPC route");
+
     /// The upstream could not be connected to, failed its TLS handshake, or broke the protocol.
     pub const BAD_GATEWAY: Self =
         Self::new(StatusCode::BAD_GATEWAY, "An invalid response was received from the upstream server");

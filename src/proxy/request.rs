@@ -2,7 +2,6 @@
 //! hop-by-hop fields go, forged identities go, then ours are set.
 
 use std::net::IpAddr;
-use std::rc::Rc;
 use std::sync::Arc;
 
 use http::header::{CONTENT_LENGTH, EXPECT, HOST};
@@ -10,17 +9,17 @@ use http::request::Parts;
 use http::uri::{Authority, PathAndQuery};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, Version};
 
-use super::Refusal;
 use super::client::Client;
 use super::exchange::Exchange;
+use super::{Incoming, Refusal};
 use crate::config::Limits;
 use crate::message::forwarded::{self, Target};
 use crate::message::hop_by_hop::{self, Upgrade};
 use crate::message::identity_headers;
 use crate::message::reply::Reply;
 use crate::message::request_id::RequestId;
-use crate::policy::{Caller, Permit};
-use crate::routing::path;
+use crate::policy::{Caller, Permit, Policy};
+use crate::routing::{Asked, Fit, Found, path};
 use crate::snapshot::{Service, Snapshot};
 
 /// Refuses what no route may get: ambiguous, too large, or not for a reverse proxy.
@@ -116,15 +115,53 @@ fn check_size(headers: &HeaderMap, limits: &Limits) -> Result<(), Refusal> {
 /// The colon, space and line end of HTTP/1.1.
 const FIELD_OVERHEAD: usize = 4;
 
+/// The route of a request and who may take it; a route that is for another protocol refuses it.
+pub(super) fn route<'s>(
+    head: &Parts,
+    incoming: &Incoming<'_>,
+    snapshot: &'s Snapshot,
+) -> Result<(Found<'s>, &'s Arc<Policy>), Refusal> {
+    let Incoming { client, exchange, is_grpc, .. } = *incoming;
+    let asked = Asked {
+        method: &head.method,
+        host: Some(exchange.host()),
+        path: head.uri.path(),
+        headers: &head.headers,
+        server_name: client.peer.tls.as_ref().and_then(|tls| tls.server_name.as_deref()),
+        tls: client.peer.tls.is_some(),
+        https: is_https(&head.headers, client, snapshot),
+        http2: head.version == Version::HTTP_2,
+        is_grpc,
+    };
+    let no_route = || Refusal::new(Reply::NO_ROUTE, "no route matches the request");
+    let found = snapshot.router.find(&asked).ok_or_else(no_route)?;
+    let (reply, reason) = match found.fit {
+        Fit::Fits => {
+            let policy = &snapshot.policies[found.route.policy];
+            return Ok((found, policy));
+        }
+        Fit::NeedsHttps | Fit::NeedsGrpcs => (Reply::HTTPS_REQUIRED, "the route is for TLS only"),
+        Fit::NeedsHttp2 => (Reply::HTTP2_REQUIRED, "the route is for gRPC, which needs HTTP/2"),
+        Fit::NotGrpc => (Reply::NOT_GRPC, "the route is for gRPC only"),
+    };
+    Err(Refusal::new(reply, reason))
+}
+
+/// Whether the client used https, by the word of a trusted address if it has one to say.
+fn is_https(headers: &HeaderMap, client: &Client, snapshot: &Snapshot) -> bool {
+    let said = headers.get(X_FORWARDED_PROTO).filter(|_| snapshot.real_ip.trusts(client.hop.peer()));
+    said.map_or(client.peer.tls.is_some(), |proto| proto.as_bytes() == b"https")
+}
+
 /// Rewrites a permitted request for its service; gives the upgrade it asks for, if any.
 pub(super) fn rewrite(
     head: &mut Parts,
-    client: &Client,
-    exchange: &Rc<Exchange>,
+    incoming: &Incoming<'_>,
     permit: &Arc<Permit>,
     snapshot: &Snapshot,
-    service: &Service,
+    (found, service): (&Found<'_>, &Service),
 ) -> Result<Option<Upgrade>, Refusal> {
+    let Incoming { client, exchange, .. } = *incoming;
     let asked = hop_by_hop::strip_request(&mut head.headers);
     identity_headers::scrub(&mut head.headers);
     if let Some(length) = length(&head.headers)? {
@@ -138,7 +175,7 @@ pub(super) fn rewrite(
     let target = Target {
         host: Some(exchange.host()).filter(|it| !it.is_empty()),
         path: head.uri.path(),
-        stripped_prefix: None,
+        stripped_prefix: found.stripped_prefix(head.uri.path()),
     };
     let address: IpAddr = forwarded::set(&mut head.headers, &client.hop, believed, target);
     if address != client.hop.peer() {
@@ -152,9 +189,9 @@ pub(super) fn rewrite(
         head.headers.remove(X_KONG_REQUEST_ID);
     }
     forwarded::append_via(&mut head.headers, head.version);
-    head.headers.insert(HOST, host(exchange, forwarding.preserve_host, service));
+    head.headers.insert(HOST, host(exchange, forwarding.preserve_host || found.route.preserve_host, service));
     expect(&mut head.headers);
-    head.uri = uri(&head.uri, service)?;
+    head.uri = uri(&head.uri, found, service)?;
     // An upgrade takes the whole connection, which HTTP/1.1 alone can give.
     Ok(asked.filter(|_| head.version == Version::HTTP_11))
 }
@@ -188,12 +225,14 @@ fn expect(headers: &mut HeaderMap) {
     }
 }
 
-fn uri(asked: &Uri, service: &Service) -> Result<Uri, Refusal> {
+fn uri(asked: &Uri, found: &Found<'_>, service: &Service) -> Result<Uri, Refusal> {
     let root = PathAndQuery::from_static("/");
-    let path = path::join(&service.upstream.target.path, asked.path_and_query().unwrap_or(&root)).map_err(
-        |error| Refusal::new(Reply::URI_TOO_LONG, format!("the upstream path is too long: {error}")),
-    )?;
+    let asked = asked.path_and_query().unwrap_or(&root);
+    let path = path::upstream(&service.upstream.target.path, found, asked).map_err(|error| {
+        Refusal::new(Reply::URI_TOO_LONG, format!("the upstream path is too long: {error}"))
+    })?;
     Ok(Uri::from(path))
 }
 
+const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const X_KONG_REQUEST_ID: HeaderName = HeaderName::from_static("x-kong-request-id");

@@ -1,21 +1,55 @@
 //! The path a service sees: its own path in front of the request's.
 //!
-//! Kong's `path_handling=v0` for a route that matches everything
-//! (kong/router/utils.lua, `get_upstream_uri_v0`). The request's bytes are kept as they came:
-//! what was judged is what is sent.
+//! What was judged is what is sent: it is built from the normalised path the route was chosen by, or,
+//! for a route of [`Route::everything`](super::Route::everything), from the request's own bytes.
 
 use bytes::{BufMut, Bytes, BytesMut};
 use http::uri::{InvalidUri, PathAndQuery};
 
-/// `service_path` and then the request's path and query, with one slash between them.
+use super::{Found, PathHandling};
+
+/// The path for the service of the route that was found, and the query as it came.
 ///
-/// A service without a path of its own (empty or `/`) gets the request's, at no cost. A request
-/// for `/` gets exactly the service's path, as in Kong.
+/// `service_path` is the service's own, empty or starting with a slash. `asked` is what the route was
+/// looked up with. Nothing is copied where the service gets just what was asked for.
 ///
 /// # Errors
 /// The result is longer than a URI may be (65534 bytes): the answer is 414. The service's path is
 /// legal, configuration saw to that.
-pub fn join(service_path: &str, request: &PathAndQuery) -> Result<PathAndQuery, InvalidUri> {
+pub fn upstream(
+    service_path: &str,
+    found: &Found<'_>,
+    asked: &PathAndQuery,
+) -> Result<PathAndQuery, InvalidUri> {
+    let handling = found.route.rule.path_handling;
+    if handling == PathHandling::Kept {
+        return join(service_path, asked);
+    }
+    let base = if service_path.is_empty() { "/" } else { service_path };
+    let (path, strip) = (found.path(asked.path()), found.route.strip_path);
+    if base == "/" && !strip && found.normalised.is_none() && asked.as_str().starts_with('/') {
+        return Ok(asked.clone());
+    }
+    let rest = remainder(path, found.matched.filter(|_| strip));
+    let parts = match handling {
+        PathHandling::V1 => v1(base, path, rest, strip),
+        _ => v0(base, path, rest, strip),
+    };
+    let mut whole = BytesMut::with_capacity(base.len() + 1 + asked.as_str().len());
+    parts.iter().for_each(|part| whole.put_slice(part.as_bytes()));
+    if let Some(query) = asked.query() {
+        whole.put_u8(b'?');
+        whole.put_slice(query.as_bytes());
+    }
+    PathAndQuery::from_maybe_shared::<Bytes>(whole.freeze())
+}
+
+/// `service_path` and then the request's path and query, with one slash between them: `v0` for a
+/// route that matches everything, in the request's bytes.
+///
+/// A service without a path of its own (empty or `/`) gets the request's, at no cost. A request
+/// for `/` gets exactly the service's path, as in Kong.
+fn join(service_path: &str, request: &PathAndQuery) -> Result<PathAndQuery, InvalidUri> {
     if matches!(service_path, "" | "/") {
         return Ok(request.clone());
     }
@@ -31,60 +65,43 @@ pub fn join(service_path: &str, request: &PathAndQuery) -> Result<PathAndQuery, 
     PathAndQuery::from_maybe_shared::<Bytes>(joined.freeze())
 }
 
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    #[test]
-    fn paths_join_as_in_kong() {
-        check("", "/x", "/x");
-        check("/", "/x?q=1", "/x?q=1");
-        check("/", "/", "/");
-        check("/s", "/x", "/s/x");
-        check("/s", "/x/", "/s/x/");
-        check("/s", "/", "/s");
-        check("/s/", "/", "/s/");
-        check("/s/", "/x", "/s/x");
-        check("/s/t", "/x/y?a=/b", "/s/t/x/y?a=/b");
-    }
-
-    #[test]
-    fn a_query_is_kept() {
-        check("/s", "/?q", "/s?q");
-        check("/s/", "/?q", "/s/?q");
-        check("/s", "/x?", "/s/x?");
-        check("/s", "/?", "/s?");
-        check("/s", "?q", "/s?q");
-    }
-
-    #[test]
-    fn the_bytes_of_the_request_are_kept() {
-        check("/s", "//x", "/s//x");
-        check("/s", "/a%2Fb/%2e%2e/;v=1", "/s/a%2Fb/%2e%2e/;v=1");
-        check("/s", "/a/../b", "/s/a/../b");
-    }
-
-    fn check(service_path: &str, request: &str, expected: &str) {
-        let request = PathAndQuery::try_from(request).unwrap();
-        assert_eq!(join(service_path, &request).unwrap().as_str(), expected);
-    }
-
-    #[test]
-    fn a_path_that_grows_too_long_is_refused() {
-        let request = PathAndQuery::try_from(format!("/{}", "a".repeat(65_530))).unwrap();
-        assert!(join("/", &request).is_ok());
-        assert!(join("/service", &request).is_err());
-    }
-
-    proptest! {
-        #[test]
-        fn no_slash_is_doubled_at_the_joint(service in "(/[a-z]{1,4}){1,3}/?", request in "(/[a-z]{1,4}){0,3}/?") {
-            let request = PathAndQuery::try_from(if request.is_empty() { "/" } else { &request }).unwrap();
-            let joined = join(&service, &request).unwrap();
-            prop_assert!(!joined.as_str().contains("//"), "{joined}");
-            prop_assert!(joined.as_str().starts_with(service.trim_end_matches('/')));
-        }
+/// What is left when the part that matched is gone (kong/router/utils.lua, `sanitize_uri_postfix`): a
+/// prefix need not end where a segment does, and `/r../x` must not become `/../x`.
+fn remainder(path: &str, matched: Option<usize>) -> &str {
+    // Without paths in the route, Kong takes the first slash for what matched.
+    let rest = path.get(matched.unwrap_or(1)..).unwrap_or_default();
+    match rest {
+        "." | ".." => "",
+        _ => rest.strip_prefix("./").or_else(|| rest.strip_prefix("../")).unwrap_or(rest),
     }
 }
+
+/// kong/router/utils.lua, `get_upstream_uri_v0`: a slash where service and remainder meet, and none
+/// at the end that the request did not have.
+fn v0<'a>(base: &'a str, path: &'a str, rest: &'a str, strip: bool) -> [&'a str; 3] {
+    let stem = base.strip_suffix('/');
+    match (strip, stem) {
+        (false, Some(stem)) => [stem, path, ""],
+        (false, None) if path == "/" => [base, "", ""],
+        (false, None) => [base, path, ""],
+        (true, _) if rest.starts_with('/') => [stem.unwrap_or(base), rest, ""],
+        (true, Some(_)) if !rest.is_empty() || base == "/" || path.ends_with('/') => [base, rest, ""],
+        (true, Some(stem)) => [stem, "", ""],
+        (true, None) if !rest.is_empty() => [base, "/", rest],
+        (true, None) if path.len() > 1 && path.ends_with('/') => [base, "/", ""],
+        (true, None) => [base, "", ""],
+    }
+}
+
+/// kong/router/traditional.lua, `path_handling` v1, which Kong's default router no longer has: the
+/// two are put together as they are, but for a doubled slash.
+fn v1<'a>(base: &'a str, path: &'a str, rest: &'a str, strip: bool) -> [&'a str; 3] {
+    match strip {
+        true if rest.starts_with('/') => [base.strip_suffix('/').unwrap_or(base), rest, ""],
+        true => [base, rest, ""],
+        false => [base, path.strip_prefix('/').unwrap_or(path), ""],
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,135 @@
+//! What a route or a plugin speaks: http, https, grpc, grpcs.
+
+use std::fmt;
+
+use super::Invalid;
+
+/// One of the protocols of Kong that carry HTTP requests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Protocol {
+    /// HTTP, plain.
+    Http,
+    /// HTTP over TLS.
+    Https,
+    /// gRPC, plain.
+    Grpc,
+    /// gRPC over TLS.
+    Grpcs,
+}
+
+/// A set of protocols; Kong's default for routes is http and https.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Protocols(u8);
+
+impl Protocols {
+    /// The set with these names, which are Kong's.
+    ///
+    /// # Errors
+    /// No name at all, a name nobody knows, or a protocol that is no HTTP.
+    pub fn parse<'a>(names: impl IntoIterator<Item = &'a str>) -> Result<Self, Invalid> {
+        let mut set = 0;
+        for name in names {
+            let known = NAMES.iter().find(|(known, _)| *known == name);
+            let (_, protocol) = known.ok_or_else(|| unknown(name))?;
+            set |= bit(*protocol);
+        }
+        match set {
+            0 => Err(Invalid::new("there must be at least one of http, https, grpc and grpcs")),
+            set => Ok(Self(set)),
+        }
+    }
+
+    /// Whether the protocol is in the set.
+    #[must_use]
+    pub fn contains(self, protocol: Protocol) -> bool {
+        self.0 & bit(protocol) != 0
+    }
+
+    /// Whether both sets have a protocol.
+    #[must_use]
+    pub fn overlaps(self, other: Self) -> bool {
+        self.0 & other.0 != 0
+    }
+
+    /// Whether one of the protocols is HTTP without gRPC.
+    pub(super) fn is_http(self) -> bool {
+        self.contains(Protocol::Http) || self.contains(Protocol::Https)
+    }
+
+    /// Whether one of the protocols is gRPC.
+    pub(super) fn is_grpc(self) -> bool {
+        self.contains(Protocol::Grpc) || self.contains(Protocol::Grpcs)
+    }
+
+    /// Whether one of the protocols has TLS.
+    pub(super) fn is_tls(self) -> bool {
+        self.contains(Protocol::Https) || self.contains(Protocol::Grpcs)
+    }
+}
+
+impl Default for Protocols {
+    fn default() -> Self {
+        Self(bit(Protocol::Http) | bit(Protocol::Https))
+    }
+}
+
+/// The names, comma separated, in a fixed order.
+impl fmt::Display for Protocols {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut separator = "";
+        for (name, _) in NAMES.iter().filter(|(_, protocol)| self.contains(*protocol)) {
+            write!(f, "{separator}{name}")?;
+            separator = ", ";
+        }
+        Ok(())
+    }
+}
+
+const NAMES: [(&str, Protocol); 4] = [
+    ("http", Protocol::Http),
+    ("https", Protocol::Https),
+    ("grpc", Protocol::Grpc),
+    ("grpcs", Protocol::Grpcs),
+];
+
+fn bit(protocol: Protocol) -> u8 {
+    1 << protocol as u8
+}
+
+fn unknown(name: &str) -> Invalid {
+    let reason = match name {
+        "tcp" | "udp" | "tls" | "tls_passthrough" | "ws" | "wss" => "is not supported",
+        _ => "is no protocol",
+    };
+    Invalid::new(format!("{name:?} {reason}: write http, https, grpc or grpcs"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_set_reads_and_prints_as_kong_writes_it() {
+        check(&["https", "http"], Ok("http, https"));
+        check(&["grpcs"], Ok("grpcs"));
+        check(&["http", "http"], Ok("http"));
+        check(&["http", "grpc"], Ok("http, grpc"));
+        check(&[], Err("there must be at least one of http, https, grpc and grpcs"));
+        check(&["tcp"], Err("\"tcp\" is not supported: write http, https, grpc or grpcs"));
+        check(&["HTTP"], Err("\"HTTP\" is no protocol: write http, https, grpc or grpcs"));
+        assert_eq!(Protocols::default().to_string(), "http, https");
+    }
+
+    #[test]
+    fn sets_overlap_where_they_share_one() {
+        let set = |names: &[&str]| Protocols::parse(names.iter().copied()).unwrap();
+        assert!(set(&["http", "grpc"]).overlaps(Protocols::default()));
+        assert!(!set(&["grpc", "grpcs"]).overlaps(Protocols::default()));
+    }
+
+    fn check(names: &[&str], expected: Result<&str, &str>) {
+        let parsed = Protocols::parse(names.iter().copied());
+        let shown = parsed.map(|set| set.to_string()).map_err(|error| error.to_string());
+        assert_eq!(shown.as_deref().map_err(String::as_str), expected, "{names:?}");
+    }
+}

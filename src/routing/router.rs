@@ -1,0 +1,158 @@
+//! All routes, and the one a request is for.
+//!
+//! Every route, once for each of its paths, has a rank: the order in which Kong 3.9's default router
+//! would try them. They are kept by host and by what their paths begin with, so that a request
+//! is compared with the few that are left; the one of best rank that fits is the one that
+//! trying all of them in order would find.
+
+use std::borrow::Cow;
+use std::cmp::Reverse;
+
+use super::host::AskedHost;
+use super::hosts::Hosts;
+use super::prefixes::Prefixes;
+use super::{Asked, Fit, Found, PathHandling, PathPattern, Route, normalise};
+
+/// All routes, ready to be asked.
+#[derive(Debug, Default)]
+pub struct Router {
+    routes: Vec<Route>,
+    /// By rank.
+    entries: Vec<Entry>,
+    hosts: Hosts<Prefixes<Candidate>>,
+    /// Whether any route sees the path in its normal form.
+    normalises: bool,
+}
+
+/// A route with one of its paths.
+#[derive(Debug, Clone, Copy)]
+struct Entry {
+    route: usize,
+    path: Option<usize>,
+}
+
+/// An entry under one of its route's hosts.
+#[derive(Debug, Clone, Copy)]
+struct Candidate {
+    rank: usize,
+    port: Option<u16>,
+}
+
+impl Router {
+    /// Compiles the routes; of equals, the earlier goes first.
+    #[must_use]
+    pub fn new(routes: Vec<Route>) -> Self {
+        let mut entries: Vec<_> =
+            routes.iter().enumerate().flat_map(|(at, route)| Entry::all(at, route)).collect();
+        entries.sort_by_cached_key(|entry| entry.priority(&routes));
+        let mut hosts = Hosts::<Vec<(&str, Candidate)>>::default();
+        for (rank, entry) in entries.iter().enumerate() {
+            let route = &routes[entry.route];
+            let prefix = entry.pattern(route).map_or("", PathPattern::prefix);
+            if route.rule.hosts.is_empty() {
+                hosts.entry(None).push((prefix, Candidate { rank, port: None }));
+            }
+            for host in &route.rule.hosts {
+                hosts.entry(Some(host)).push((prefix, Candidate { rank, port: host.port }));
+            }
+        }
+        let hosts = hosts.map(Prefixes::new);
+        let normalises = routes.iter().any(|route| route.rule.path_handling != PathHandling::Kept);
+        Self { routes, entries, hosts, normalises }
+    }
+
+    /// The route for a request.
+    ///
+    /// It is found whatever protocol the request speaks: look at [`Found::fit`].
+    #[must_use]
+    pub fn find<'r>(&'r self, asked: &Asked<'_>) -> Option<Found<'r>> {
+        if !asked.path.starts_with('/') {
+            return None;
+        }
+        let path = if self.normalises { normalise(asked.path) } else { asked.path.into() };
+        let host = AskedHost::new(asked.host.unwrap_or_default(), asked.tls);
+        let mut search = Search { router: self, asked, path: &path, port: host.port, best: None };
+        self.hosts.each(&host.name, |prefixes| search.among(prefixes));
+        let (rank, matched) = search.best?;
+        let route = &self.routes[self.entries[rank].route];
+        let fit = Fit::of(route.rule.protocols, asked);
+        let normalised = if let Cow::Owned(path) = path { Some(path) } else { None };
+        Some(Found { route, fit, normalised, matched })
+    }
+}
+
+impl Entry {
+    fn all(at: usize, route: &Route) -> impl Iterator<Item = Self> + use<> {
+        let paths = route.rule.paths.len();
+        let pathless = (paths == 0).then_some(Self { route: at, path: None });
+        pathless.into_iter().chain((0..paths).map(move |path| Self { route: at, path: Some(path) }))
+    }
+
+    fn pattern(self, route: &Route) -> Option<&PathPattern> {
+        self.path.and_then(|path| route.rule.paths.get(path))
+    }
+
+    /// The lowest goes first. kong/router/transform.lua, `get_priority`: number of categories, only
+    /// plain hosts, number of headers, a regex path, its priority, the length of a prefix. What is
+    /// equal by then, Kong tries in an order of its own making; here the weights of its older router
+    /// decide (host, headers, path, method, SNI; kong/router/traditional.lua), and then the place.
+    fn priority(self, routes: &[Route]) -> impl Ord + use<> {
+        let route = &routes[self.route];
+        let (rule, pattern) = (&route.rule, self.pattern(route));
+        let categories = rule.categories();
+        let plain_hosts = !rule.hosts.is_empty() && rule.hosts.iter().all(|host| host.wildcard.is_none());
+        let is_regex = pattern.is_some_and(PathPattern::is_regex);
+        let regex_priority = if is_regex { rule.regex_priority } else { 0 };
+        let length = pattern.filter(|_| !is_regex).map_or(0, |pattern| pattern.prefix().len());
+        let asks_more = (categories.count_ones(), plain_hosts, rule.headers.len(), is_regex);
+        (Reverse((asks_more, regex_priority, length, categories)), self.route, self.path)
+    }
+}
+
+/// One request among the candidates.
+struct Search<'a> {
+    router: &'a Router,
+    asked: &'a Asked<'a>,
+    /// In normal form, unless nobody asks for that.
+    path: &'a str,
+    port: u16,
+    /// The rank of the best so far, and how much of the path it matched.
+    best: Option<(usize, Option<usize>)>,
+}
+
+impl Search<'_> {
+    fn among(&mut self, prefixes: &Prefixes<Candidate>) {
+        for candidates in prefixes.of(self.path) {
+            // They are in order of rank.
+            let better = candidates.iter().take_while(|it| self.best.is_none_or(|(best, _)| it.rank < best));
+            let found = better.filter(|it| it.port.is_none_or(|port| port == self.port));
+            if let Some(best) = found.filter_map(|it| Some((it.rank, self.matched(it.rank)?))).next() {
+                self.best = Some(best);
+            }
+        }
+    }
+
+    /// How much of the path an entry matches whose host and prefix fit; `None` if the rest does not.
+    fn matched(&self, rank: usize) -> Option<Option<usize>> {
+        let entry = self.router.entries[rank];
+        let route = &self.router.routes[entry.route];
+        let (rule, asked) = (&route.rule, self.asked);
+        let sni = || {
+            let asks = |name| rule.snis.iter().any(|sni| sni.matches(name));
+            !asked.tls || asked.server_name.is_some_and(asks)
+        };
+        let fits = (rule.methods.is_empty() || rule.methods.contains(asked.method))
+            && (rule.snis.is_empty() || sni())
+            && rule.headers.iter().all(|header| header.matches(asked.headers));
+        if !fits {
+            return None;
+        }
+        match entry.pattern(route) {
+            Some(pattern) => pattern.matched(self.path).map(Some),
+            None => Some(None),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
