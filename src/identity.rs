@@ -10,6 +10,7 @@ mod escape;
 mod header_format;
 mod known;
 mod name;
+pub mod nginx;
 mod peer;
 mod san;
 

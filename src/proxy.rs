@@ -11,7 +11,6 @@ pub mod error;
 pub mod exchange;
 mod forward;
 mod http1;
-mod identity_headers;
 pub mod interim;
 mod last_words;
 pub mod link;
@@ -29,7 +28,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use http::request::Parts;
-use http::{Request, Response};
+use http::{HeaderMap, Request, Response};
 use rustls::pki_types::UnixTime;
 
 use self::body::Body;
@@ -43,7 +42,7 @@ use self::upgrade::{Answer, upgrade};
 use crate::lifecycle::deadline::Sweep;
 use crate::message::hop_by_hop::{self, Upgrade};
 use crate::message::reply::Reply;
-use crate::policy::{Denial, Permit};
+use crate::policy::{Denial, NobodyKnows, Permit, Policy, Question, Refused};
 use crate::snapshot::Snapshot;
 
 /// The pipeline of one worker.
@@ -167,8 +166,8 @@ impl Proxy {
         let snapshot = &current.snapshot;
         request::check(&head, &snapshot.limits)?;
         let (found, policy) = request::route(&head, incoming, snapshot)?;
-        let permit = policy.authorize(&client.peer, &client.decisions, UnixTime::now())?;
-        exchange.permitted(&permit);
+        let permit = authorize(policy, client, &head.headers, snapshot)?;
+        exchange.permitted(&permit, &snapshot.reserved);
         let no_service = || Refusal::new(Reply::NO_SERVICE, "the route has no service");
         let pool = &current.pools[found.route.service.ok_or_else(no_service)?];
         let asked = request::rewrite(&mut head, incoming, &permit, snapshot, (&found, pool.service()))?;
@@ -241,6 +240,24 @@ impl Proxy {
         }
         Rc::clone(&current)
     }
+}
+
+fn authorize(
+    policy: &Arc<Policy>,
+    client: &Client,
+    headers: &HeaderMap,
+    snapshot: &Snapshot,
+) -> Result<Arc<Permit>, Refusal> {
+    let (peer, real_ip) = (client.hop.peer(), &snapshot.real_ip);
+    let from_trusted_ip = real_ip.trusts(peer);
+    let client_ip = if from_trusted_ip { real_ip.client(headers, peer) } else { peer };
+    let now = UnixTime::now();
+    let question =
+        Question { peer: &client.peer, client_ip, from_trusted_ip, headers, statuses: &NobodyKnows, now };
+    policy.authorize(&question, &client.decisions).map_err(|refused| match refused {
+        Refused::Denied(denial) => denial.into(),
+        Refused::Undecided(_) => Refusal::new(Reply::NOT_VERIFIED, "whether it is revoked is not known"),
+    })
 }
 
 /// A request and where it came from, for the length of the pipeline.

@@ -17,6 +17,7 @@ use rustls::pki_types::UnixTime;
 use self::watch::Stamps;
 use crate::config::{Config, Deadlines, Files, Forwarding, Limits, Problems};
 use crate::message::forwarded::RealIp;
+use crate::message::identity_headers::Reserved;
 use crate::policy::Policy;
 use crate::routing::{Route, Router};
 use crate::tls::credentials::Side;
@@ -37,6 +38,8 @@ pub struct Snapshot {
     pub policies: Vec<Arc<Policy>>,
     /// The TLS of our listeners, if any has TLS.
     pub listener_tls: Option<ListenerTls>,
+    /// Headers that policies use for identities, beside those that are known anyway.
+    pub reserved: Arc<Reserved>,
     /// Which headers tell about the caller and the way.
     pub forwarding: Forwarding,
     /// How a believed peer tells the client's address.
@@ -56,7 +59,8 @@ impl Snapshot {
     pub fn load(config: &Config, now: UnixTime) -> Result<Self, Problems> {
         let stamps = Stamps::of(config);
         let mut problems = Problems::default();
-        let policy = problems.collect(access::policy(&config.access, now));
+        let policy =
+            problems.collect(access::policy(&config.access, &config.forwarding.identity_headers, now));
         let service = problems.collect(service::service(&config.upstream, now));
         let verifier =
             policy.as_ref().and_then(|policy| policy.mtls_auth.as_ref()).map(|auth| &auth.verifier);
@@ -70,6 +74,7 @@ impl Snapshot {
         Ok(Self {
             router: Router::new(vec![Route::everything(0, 0)]),
             services: vec![Arc::new(service)],
+            reserved: Arc::new(Reserved::new(policy.reserved())),
             policies: vec![Arc::new(policy)],
             listener_tls,
             real_ip: real_ip(&config.forwarding),

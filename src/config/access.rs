@@ -140,7 +140,7 @@ fn acl(settings: &AccessSettings, problems: &mut Problems) -> Option<Acl> {
             return None;
         }
     };
-    Some(Acl { rule, hide_groups_header })
+    Some(Acl { rule, hide_groups_header, always_use_authenticated_groups: false })
 }
 
 /// An empty list would let nobody in, or everybody: neither was meant.
@@ -204,7 +204,8 @@ mod tests {
     #[test]
     fn groups_that_may_pass() {
         let of = |pair| Access::compile(&settings(&[CA, pair]), true, &mut Problems::default()).unwrap().acl;
-        let acl = |rule| Some(Acl { rule, hide_groups_header: false });
+        let acl =
+            |rule| Some(Acl { rule, hide_groups_header: false, always_use_authenticated_groups: false });
         let names = |list: &[&str]| list.iter().map(|name| (*name).to_owned()).collect();
         assert_eq!(of(("acl_allow", "a, b")), acl(Rule::Allow(names(&["a", "b"]))));
         assert_eq!(of(("acl_deny", r"CN=a\,O=b")), acl(Rule::Deny(names(&["CN=a,O=b"]))));

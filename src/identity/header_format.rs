@@ -100,7 +100,7 @@ fn push_quoted_dn(out: &mut String, dn: &str) {
     out.push_str(rest);
 }
 
-fn push_percent_encoded(out: &mut String, bytes: &[u8], is_plain: fn(u8) -> bool) {
+pub(super) fn push_percent_encoded(out: &mut String, bytes: &[u8], is_plain: fn(u8) -> bool) {
     for &byte in bytes {
         if is_plain(byte) {
             out.push(char::from(byte));
@@ -112,7 +112,7 @@ fn push_percent_encoded(out: &mut String, bytes: &[u8], is_plain: fn(u8) -> bool
 }
 
 /// RFC 3986 section 2.3, what nginx leaves in `$ssl_client_escaped_cert`.
-fn is_unreserved(byte: u8) -> bool {
+pub(super) fn is_unreserved(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"-._~".contains(&byte)
 }
 
@@ -122,7 +122,7 @@ fn is_plain_in_element(byte: u8) -> bool {
 }
 
 /// PEM as OpenSSL writes it: lines of 64 characters, each ended, the last too.
-fn pem(der: &[u8]) -> String {
+pub(super) fn pem(der: &[u8]) -> String {
     let encoded = STANDARD.encode(der);
     let mut text = String::from("-----BEGIN CERTIFICATE-----\n");
     let mut rest = encoded.as_str();

@@ -64,7 +64,9 @@ impl fmt::Display for SerialNumber {
 pub struct Fingerprint([u8; 32]);
 
 impl Fingerprint {
-    pub(super) fn of(der: &[u8]) -> Self {
+    /// Of a certificate in DER.
+    #[must_use]
+    pub fn of(der: &[u8]) -> Self {
         let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, der);
         let mut bytes = [0; 32];
         bytes.copy_from_slice(digest.as_ref());

@@ -60,7 +60,8 @@ impl RealIp {
     ///
     /// The last address of the header counts; with `recursive`, the last that is not trusted, or
     /// the first of all. At an entry that is no address the search ends with what it has.
-    fn client(&self, headers: &HeaderMap, peer: IpAddr) -> IpAddr {
+    #[must_use]
+    pub fn client(&self, headers: &HeaderMap, peer: IpAddr) -> IpAddr {
         let lines = headers.get_all(&self.header).iter().rev();
         let entries = lines.flat_map(|line| line.as_bytes().rsplit(|byte| *byte == b','));
         let mut client = peer;

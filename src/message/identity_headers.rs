@@ -6,12 +6,40 @@
 
 use http::{HeaderMap, HeaderName};
 
-/// Removes every identity header that we or Kong could emit, and every look-alike of a header
-/// that tells the way of a request.
+/// Names that plugins of some route were told to use for identities, beside those that are known
+/// anyway. Compiled once per snapshot; they go from every request on every route.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Reserved(Box<[Box<str>]>);
+
+impl Reserved {
+    /// Of these names; those that are scrubbed anyway cost nothing.
+    #[must_use]
+    pub fn new<'a>(names: impl IntoIterator<Item = &'a HeaderName>) -> Self {
+        let names = names.into_iter().filter(|name| !is_forged(name));
+        let mut patterns: Vec<_> = names.map(|name| pattern(name.as_str())).collect();
+        patterns.sort_unstable();
+        patterns.dedup();
+        Self(patterns.into())
+    }
+
+    pub(super) fn holds(&self, name: &HeaderName) -> bool {
+        // Empty in most gateways, and then nothing is looked at.
+        self.0.iter().any(|known| reads_as(name.as_str().as_bytes(), known))
+    }
+}
+
+/// The name with `-` for everything that a lax reader takes for a separator.
+fn pattern(name: &str) -> Box<str> {
+    name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect()
+}
+
+/// Removes every identity header that we or Kong could emit, every `reserved` one, and every
+/// look-alike of a header that tells the way of a request.
 ///
 /// In the usual case, when there is none, it looks at each name once and allocates nothing.
-pub fn scrub(headers: &mut HeaderMap) {
-    let forged: Vec<HeaderName> = headers.keys().filter(|name| is_forged(name)).cloned().collect();
+pub fn scrub(headers: &mut HeaderMap, reserved: &Reserved) {
+    let is_forged = |name: &&HeaderName| is_forged(name) || reserved.holds(name);
+    let forged: Vec<HeaderName> = headers.keys().filter(is_forged).cloned().collect();
     for name in forged {
         headers.remove(name);
     }
@@ -136,12 +164,37 @@ mod tests {
         }
     }
 
+    #[test]
+    fn reserved_names_go_on_every_route_however_they_are_written() {
+        let names = ["x-org", "team.name", "x-client-cert-dn"].map(HeaderName::from_static);
+        let reserved = Reserved::new(&names);
+        assert_eq!(reserved.0.len(), 2, "what goes anyway is not looked for twice");
+        for (name, stays) in [
+            ("X-Org", false),
+            ("x_org", false),
+            ("X.ORG", false),
+            ("team-name", false),
+            ("Team_Name", false),
+            ("X-Client-Cert-Dn", false),
+            ("x-orga", true),
+            ("xorg", true),
+            ("accept", true),
+        ] {
+            check_with(name, &reserved, stays);
+        }
+        check_with("x-org", &Reserved::default(), true);
+    }
+
     fn check(name: &str, stays: bool) {
+        check_with(name, &Reserved::default(), stays);
+    }
+
+    fn check_with(name: &str, reserved: &Reserved, stays: bool) {
         let mut headers = HeaderMap::new();
         let name = HeaderName::from_bytes(name.as_bytes()).unwrap();
         headers.append(&name, HeaderValue::from_static("a"));
         headers.append(&name, HeaderValue::from_static(""));
-        scrub(&mut headers);
+        scrub(&mut headers, reserved);
         assert_eq!(headers.contains_key(&name), stays, "{name}");
     }
 
@@ -155,7 +208,7 @@ mod tests {
             for name in others.iter().chain(&names).chain(&names) {
                 headers.append(HeaderName::from_bytes(name.as_bytes()).unwrap(), HeaderValue::from_static("v"));
             }
-            scrub(&mut headers);
+            scrub(&mut headers, &Reserved::default());
             prop_assert_eq!(headers.len(), others.len());
         }
     }

@@ -5,6 +5,7 @@
 //! text and the request id, never the reason; that one goes to the log.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{HeaderValue, StatusCode};
@@ -16,8 +17,17 @@ use super::request_id::RequestId;
 pub struct Reply {
     /// The status of the response.
     pub status: StatusCode,
-    /// The text of the body, without a full stop.
+    /// The text of the body, without a full stop; for gRPC, of `grpc-message`.
     pub message: Cow<'static, str>,
+    /// The body, where it does not follow the caller's `Accept`.
+    verbatim: Option<Arc<Verbatim>>,
+}
+
+/// A body sent as it is, to whoever asks in whatever format.
+#[derive(Debug, PartialEq, Eq)]
+struct Verbatim {
+    content_type: Option<HeaderValue>,
+    body: Bytes,
 }
 
 impl Reply {
@@ -79,12 +89,50 @@ impl Reply {
 
     /// A reply with a fixed text.
     pub const fn new(status: StatusCode, message: &'static str) -> Self {
-        Self { status, message: Cow::Borrowed(message) }
+        Self { status, message: Cow::Borrowed(message), verbatim: None }
+    }
+
+    /// A reply with a text made at run time.
+    #[must_use]
+    pub const fn saying(status: StatusCode, message: String) -> Self {
+        Self { status, message: Cow::Owned(message), verbatim: None }
+    }
+
+    /// A reply with this body, byte for byte; `message` is for callers that read no bodies.
+    #[must_use]
+    pub fn verbatim(
+        status: StatusCode,
+        message: Cow<'static, str>,
+        content_type: Option<HeaderValue>,
+        body: Bytes,
+    ) -> Self {
+        Self { status, message, verbatim: Some(Arc::new(Verbatim { content_type, body })) }
+    }
+
+    /// Kong's `kong.response.exit` with a message: one line of JSON without a request id
+    /// (kong/pdk/response.lua).
+    #[must_use]
+    pub fn exit(status: StatusCode, message: impl Into<Cow<'static, str>>) -> Self {
+        let message = message.into();
+        let body = format!("{{\"message\":\"{}\"}}", Format::Json.escape(&message));
+        Self::verbatim(status, message, Some(Format::Json.content_type()), body.into())
+    }
+
+    /// The value of `Content-Type` for a caller that accepts `format`; `None` without a body.
+    #[must_use]
+    pub fn content_type(&self, format: Format) -> Option<HeaderValue> {
+        match &self.verbatim {
+            Some(verbatim) => verbatim.content_type.clone(),
+            None => Some(format.content_type()),
+        }
     }
 
     /// The body in `format`, byte for byte as Kong's; `Content-Length` is its length and left to
     /// the caller. Unlike Kong, characters that mean something to the format are escaped.
     pub fn body(&self, format: Format, request_id: &RequestId) -> Bytes {
+        if let Some(verbatim) = &self.verbatim {
+            return verbatim.body.clone();
+        }
         let message = format.escape(&self.message);
         Bytes::from(match format {
             Format::Json => {
@@ -278,7 +326,7 @@ mod tests {
 
     #[test]
     fn a_message_cannot_leave_its_place() {
-        let reply = Reply { message: Cow::Borrowed("a\"\\\n<b>&"), ..Reply::INTERNAL };
+        let reply = Reply::new(StatusCode::OK, "a\"\\\n<b>&");
         for (format, expected) in [
             (Format::Json, "\"message\":\"a\\\"\\\\\\u000a<b>&\","),
             (Format::Xml, "<message>a&quot;\\\n&lt;b&gt;&amp;</message>"),
@@ -287,5 +335,16 @@ mod tests {
             let body = reply.body(format, &RequestId::new(0));
             assert!(String::from_utf8_lossy(&body).contains(expected), "{body:?}");
         }
+    }
+
+    #[test]
+    fn a_verbatim_body_is_the_same_in_every_format() {
+        let reply = Reply::exit(StatusCode::FORBIDDEN, "say \"no\"");
+        for format in [Format::Json, Format::Plain, Format::Xml, Format::Html] {
+            assert_eq!(reply.body(format, &RequestId::new(0)), r#"{"message":"say \"no\""}"#);
+            assert_eq!(reply.content_type(format), Some(Format::Json.content_type()));
+        }
+        let empty = Reply::verbatim(StatusCode::NO_CONTENT, Cow::Borrowed(""), None, Bytes::new());
+        assert_eq!(empty.content_type(Format::Json), None);
     }
 }

@@ -5,15 +5,16 @@
 use http::{HeaderMap, HeaderName};
 
 use super::hop_by_hop::is_hop_by_hop;
-use super::identity_headers::is_forged;
+use super::identity_headers::{Reserved, is_forged};
 
 /// Removes what has no business after a body (RFC 9110 section 6.5.1): framing, routing,
 /// credentials, request modifiers, content format, and whatever tells who called or which way.
 ///
 /// A receiver that merges trailers into headers would otherwise believe them unchecked.
-/// `grpc-status` and fields of the application pass.
-pub fn strip(trailers: &mut HeaderMap) {
-    let refused: Vec<HeaderName> = trailers.keys().filter(|name| is_refused(name)).cloned().collect();
+/// `grpc-status` and fields of the application pass, unless their name is `reserved`.
+pub fn strip(trailers: &mut HeaderMap, reserved: &Reserved) {
+    let is_refused = |name: &&HeaderName| is_refused(name) || reserved.holds(name);
+    let refused: Vec<HeaderName> = trailers.keys().filter(is_refused).cloned().collect();
     for name in refused {
         trailers.remove(name);
     }
@@ -77,8 +78,16 @@ mod tests {
         for name in REFUSED {
             check(name, false);
         }
-        for name in ["if-match", "x-forwarded-for", "transfer-encoding", "te", "x_consumer_id", "client-cert"]
-        {
+        for name in [
+            "if-match",
+            "x-forwarded-for",
+            "transfer-encoding",
+            "te",
+            "x_consumer_id",
+            "client-cert",
+            "x-org",
+            "x_org",
+        ] {
             check(name, false);
         }
     }
@@ -87,7 +96,8 @@ mod tests {
         let mut trailers = HeaderMap::new();
         trailers.append(HeaderName::from_bytes(name.as_bytes()).unwrap(), HeaderValue::from_static("1"));
         trailers.append(HeaderName::from_bytes(name.as_bytes()).unwrap(), HeaderValue::from_static("2"));
-        strip(&mut trailers);
+        let names = [HeaderName::from_static("x-org")];
+        strip(&mut trailers, &Reserved::new(&names));
         assert_eq!(trailers.len(), if passes { 2 } else { 0 }, "{name}");
     }
 

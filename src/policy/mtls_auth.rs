@@ -1,15 +1,52 @@
-//! Kong's `mtls-auth` with `skip_consumer_lookup`: is the caller's certificate accepted?
+//! Kong's `mtls-auth`: is the caller's certificate accepted, and who holds it?
 //!
-//! Source: docs/kong-compatibility.md, sections "Outcomes" and "Upstream headers".
+//! Used by `policy::Policy`, and by `header-cert-auth`, which differs in where the certificate comes
+//! from. Sources: docs/kong-compatibility.md, sections "Outcomes", "Upstream headers" and
+//! "Consumer matching"; kong/plugins/key-auth/handler.lua for `anonymous`.
 
 use std::sync::Arc;
 
-use rustls::pki_types::UnixTime;
+use http::StatusCode;
+use rustls::pki_types::{CertificateDer, UnixTime};
 
-use super::{Caller, Denial};
+use super::authenticated::Authenticated;
+use super::credentials::Credentials;
+use super::matching::{ConsumerBy, Match};
+use super::revocation::{Query, RevocationMode};
+use super::{Consumer, Consumers, Denial, Question, Refused, soon};
 use crate::identity::{Peer, PeerCertificate};
 use crate::message::reply::Reply;
 use crate::tls::trust::ChainVerifier;
+
+/// The plugin, ready to judge.
+#[derive(Debug)]
+pub struct MtlsAuth {
+    /// Whose certificates are accepted.
+    pub verifier: Arc<ChainVerifier>,
+    /// Who the holder of an accepted certificate is.
+    pub lookup: Lookup,
+    /// Id or username of the consumer that everyone is who fails; Kong's `anonymous`.
+    pub anonymous: Option<Box<str>>,
+    /// `None` does not ask whether a certificate is revoked.
+    pub revocation: Option<RevocationMode>,
+}
+
+/// Whether the holder of a certificate has to be somebody.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Lookup {
+    /// Kong's `skip_consumer_lookup`: the certificate itself says who it is.
+    Skip {
+        /// `None`: callers have no group.
+        group_by: Option<GroupBy>,
+    },
+    /// A consumer is looked up, by credentials and then by its own names.
+    Consumer {
+        /// Which of its names count.
+        by: ConsumerBy,
+        /// Id or username of the consumer that everyone is who is trusted and unknown.
+        default: Option<Box<str>>,
+    },
+}
 
 /// What of a certificate becomes the caller's group (`authenticated_group_by`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,36 +55,6 @@ pub enum GroupBy {
     CommonName,
     /// The whole subject.
     DistinguishedName,
-}
-
-/// The plugin, ready to judge.
-#[derive(Debug)]
-pub struct MtlsAuth {
-    /// Whose certificates are accepted.
-    pub verifier: Arc<ChainVerifier>,
-    /// `None`: callers have no group.
-    pub group_by: Option<GroupBy>,
-}
-
-impl MtlsAuth {
-    /// The caller, and until when the answer holds.
-    pub(super) fn authenticate(&self, peer: &Peer, now: UnixTime) -> Result<(Caller, UnixTime), Denial> {
-        let Some(tls) = &peer.tls else {
-            return Err(Denial::new(
-                Reply::NO_CERTIFICATE,
-                "the request came without TLS, so without a certificate",
-            ));
-        };
-        let Some(certificate) = &tls.certificate else {
-            return Err(Denial::new(Reply::NO_CERTIFICATE, "the client sent no certificate"));
-        };
-        let accepted = self
-            .verifier
-            .verify(certificate, now)
-            .map_err(|untrusted| Denial::new(Reply::NOT_VERIFIED, untrusted.to_string()))?;
-        let group = self.group_by.and_then(|by| by.group(certificate));
-        Ok((Caller { certificate: Arc::clone(certificate), group }, accepted.until))
-    }
 }
 
 impl GroupBy {
@@ -59,4 +66,122 @@ impl GroupBy {
             Self::DistinguishedName => Some(certificate.leaf.subject().to_string()),
         }
     }
+}
+
+impl MtlsAuth {
+    /// What this plugin finds out about the peer of a connection, after others found `so_far`.
+    pub(super) fn authenticate(
+        &self,
+        so_far: Authenticated,
+        consumers: &Consumers,
+        question: &Question<'_>,
+    ) -> Result<Authenticated, Refused> {
+        self.judge(so_far, sent(question.peer), (consumers, consumers.mtls_auth()), question)
+    }
+
+    /// The same for a certificate from wherever. With `anonymous`, authentications are alternatives:
+    /// one that succeeded before is enough. Without, each must succeed.
+    pub(super) fn judge(
+        &self,
+        so_far: Authenticated,
+        sent: Result<Arc<PeerCertificate>, Denial>,
+        known: (&Consumers, &Credentials),
+        question: &Question<'_>,
+    ) -> Result<Authenticated, Refused> {
+        if self.anonymous.is_some() && so_far.is_proven {
+            return Ok(so_far);
+        }
+        let found =
+            sent.map_err(Refused::from).and_then(|certificate| self.accept(&certificate, known, question));
+        match (found, &self.anonymous) {
+            (Err(Refused::Denied(denial)), Some(name)) => {
+                Ok(so_far.then(anonymous(name, known.0, &denial, question.now)?))
+            }
+            (found, _) => Ok(so_far.then(found?)),
+        }
+    }
+
+    fn accept(
+        &self,
+        certificate: &Arc<PeerCertificate>,
+        known: (&Consumers, &Credentials),
+        question: &Question<'_>,
+    ) -> Result<Authenticated, Refused> {
+        let accepted = self
+            .verifier
+            .verify(certificate, question.now)
+            .map_err(|untrusted| Denial::new(Reply::NOT_VERIFIED, untrusted.to_string()))?;
+        let issuers: Vec<_> = self.verifier.issuers(certificate, &accepted).collect();
+        let until = self.valid(certificate, &issuers, question)?.min(accepted.until);
+        let found = Authenticated {
+            certificate: Some(Arc::clone(certificate)),
+            is_proven: true,
+            ..Authenticated::nobody(until)
+        };
+        let (by, default) = match &self.lookup {
+            Lookup::Skip { group_by } => {
+                let group = group_by.and_then(|by| by.group(certificate));
+                return Ok(Authenticated { group, told: Some(Arc::clone(certificate)), ..found });
+            }
+            Lookup::Consumer { by, default } => (*by, default),
+        };
+        if let Some(Match { consumer, credential }) = by.find(&certificate.leaf, &issuers, known) {
+            return Ok(Authenticated { consumer: Some(consumer.clone()), credential, ..found });
+        }
+        let consumer = Some(unmatched(certificate, default.as_deref(), known.0)?.clone());
+        Ok(Authenticated { consumer, told: Some(Arc::clone(certificate)), ..found })
+    }
+
+    /// Until when the certificate is known not to be revoked.
+    fn valid(
+        &self,
+        certificate: &PeerCertificate,
+        issuers: &[&CertificateDer<'static>],
+        question: &Question<'_>,
+    ) -> Result<UnixTime, Refused> {
+        let (Some(mode), Some(issuer)) = (self.revocation, issuers.first()) else {
+            return Ok(certificate.leaf.validity().not_after);
+        };
+        let query = Query { certificate: certificate.leaf.der().clone(), issuer: (*issuer).clone() };
+        Ok(mode.judge(query, question.statuses, question.now)?.unwrap_or_else(|| soon(question.now)))
+    }
+}
+
+/// The certificate of a connection, or why there is none.
+fn sent(peer: &Peer) -> Result<Arc<PeerCertificate>, Denial> {
+    let missing = |reason: &'static str| Denial::new(Reply::NO_CERTIFICATE, reason);
+    let tls =
+        peer.tls.as_ref().ok_or_else(|| missing("the request came without TLS, so without a certificate"))?;
+    tls.certificate.clone().ok_or_else(|| missing("the client sent no certificate"))
+}
+
+/// Trusted, but nobody: the default consumer, if there is to be one.
+fn unmatched<'a>(
+    certificate: &PeerCertificate,
+    default: Option<&str>,
+    consumers: &'a Consumers,
+) -> Result<&'a Consumer, Denial> {
+    let Some(name) = default else {
+        let reason =
+            format!("the certificate of {} is trusted, but no consumer's", certificate.leaf.subject());
+        return Err(Denial::new(Reply::NOT_VERIFIED, reason));
+    };
+    consumers.named(name).ok_or_else(|| {
+        Denial::new(Reply::UNAUTHORIZED, format!("default_consumer {name:?} is configured but doesn't exist"))
+    })
+}
+
+/// Everyone who fails, whatever the reason.
+fn anonymous(
+    name: &str,
+    consumers: &Consumers,
+    failure: &Denial,
+    now: UnixTime,
+) -> Result<Authenticated, Denial> {
+    let Some(consumer) = consumers.named(name) else {
+        let text = format!("anonymous consumer {name} is configured but doesn't exist");
+        let reason = format!("{text}; the caller failed because {}", failure.reason);
+        return Err(Denial::new(Reply::saying(StatusCode::INTERNAL_SERVER_ERROR, text), reason));
+    };
+    Ok(Authenticated { consumer: Some(consumer.clone()), ..Authenticated::nobody(soon(now)) })
 }

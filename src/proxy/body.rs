@@ -19,7 +19,6 @@ use super::error::{UpstreamError, chain};
 use super::exchange::Exchange;
 use super::pool::Lease;
 use crate::lifecycle::deadline::{Deadline, Sweep};
-use crate::message::trailers;
 
 /// A body on its way.
 #[derive(Debug)]
@@ -309,8 +308,7 @@ impl Tap {
             Err(frame) => Ok(frame.into_trailers().map_or_else(
                 |unknown| unknown,
                 |mut trailers| {
-                    // Nobody may say in a trailer what he may not say in a header.
-                    trailers::strip(&mut trailers);
+                    self.exchange.strip_trailers(&mut trailers);
                     Frame::trailers(trailers)
                 },
             )),

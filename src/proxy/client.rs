@@ -5,7 +5,6 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::task::Context;
 
-use super::identity_headers::IdentityHeaders;
 use super::upgrade::Tunnel;
 use crate::config::Deadlines;
 use crate::identity::Peer;
@@ -26,7 +25,6 @@ pub struct Client {
     pub(super) fingerprint: Option<String>,
     pub(super) hop: Hop,
     pub(super) decisions: Decisions,
-    pub(super) identity_headers: IdentityHeaders,
     pub(super) tunnel: RefCell<Option<Tunnel>>,
     /// Requests in flight.
     active: Cell<usize>,
@@ -51,7 +49,6 @@ impl Client {
             fingerprint: peer.certificate().map(|certificate| certificate.leaf.fingerprint().to_string()),
             hop,
             decisions: Decisions::default(),
-            identity_headers: IdentityHeaders::default(),
             tunnel: RefCell::default(),
             active: Cell::new(0),
             waits,

@@ -18,7 +18,9 @@ use super::client::Client;
 use super::error::UpstreamError;
 use crate::config;
 use crate::lifecycle::deadline::{Deadline, Sweep};
+use crate::message::identity_headers::Reserved;
 use crate::message::request_id::RequestId;
+use crate::message::trailers;
 use crate::policy::Permit;
 use crate::telemetry::access_log::{AccessLog, Line};
 use crate::telemetry::counters::Counters;
@@ -59,6 +61,7 @@ pub struct Exchange {
     started_at: SystemTime,
     client_address: Cell<Option<IpAddr>>,
     permit: OnceCell<Arc<Permit>>,
+    reserved: OnceCell<Arc<Reserved>>,
     upstream: RefCell<Option<Arc<str>>>,
     sent: Cell<Option<Instant>>,
     answered: Cell<Option<Instant>>,
@@ -104,6 +107,7 @@ impl Exchange {
             started_at: SystemTime::now(),
             client_address: Cell::default(),
             permit: OnceCell::new(),
+            reserved: OnceCell::new(),
             upstream: RefCell::default(),
             sent: Cell::default(),
             answered: Cell::default(),
@@ -140,10 +144,19 @@ impl Exchange {
         self.client_address.set(Some(address));
     }
 
-    /// Notes who was let in.
-    pub fn permitted(&self, permit: &Arc<Permit>) {
+    /// Notes who was let in, and which names the caller may not use for trailers.
+    pub fn permitted(&self, permit: &Arc<Permit>, reserved: &Arc<Reserved>) {
         // A second permit for one request cannot happen; the first would be the true one.
         let _ = self.permit.set(Arc::clone(permit));
+        let _ = self.reserved.set(Arc::clone(reserved));
+    }
+
+    /// Nobody may say in a trailer what he may not say in a header.
+    pub(super) fn strip_trailers(&self, fields: &mut HeaderMap) {
+        match self.reserved.get() {
+            Some(reserved) => trailers::strip(fields, reserved),
+            None => trailers::strip(fields, &Reserved::default()),
+        }
     }
 
     /// Notes that the request goes to `upstream` now.

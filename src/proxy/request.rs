@@ -157,13 +157,13 @@ fn is_https(headers: &HeaderMap, client: &Client, snapshot: &Snapshot) -> bool {
 pub(super) fn rewrite(
     head: &mut Parts,
     incoming: &Incoming<'_>,
-    permit: &Arc<Permit>,
+    permit: &Permit,
     snapshot: &Snapshot,
     (found, service): (&Found<'_>, &Service),
 ) -> Result<Option<Upgrade>, Refusal> {
     let Incoming { client, exchange, .. } = *incoming;
     let asked = hop_by_hop::strip_request(&mut head.headers);
-    identity_headers::scrub(&mut head.headers);
+    identity_headers::scrub(&mut head.headers, &snapshot.reserved);
     if let Some(length) = length(&head.headers)? {
         head.headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
     }
@@ -181,7 +181,9 @@ pub(super) fn rewrite(
     if address != client.hop.peer() {
         exchange.client_address(address);
     }
-    client.identity_headers.set(&mut head.headers, permit, &forwarding.identity_headers);
+    for (name, value) in permit.headers() {
+        head.headers.insert(name.clone(), value.clone());
+    }
     if forwarding.request_id_upstream {
         head.headers.insert(X_KONG_REQUEST_ID, exchange.id().header_value().clone());
     } else {
@@ -201,7 +203,9 @@ pub(super) fn rewrite(
 fn believes(snapshot: &Snapshot, client: &Client, permit: &Permit) -> bool {
     let by_name = |caller: &Caller| {
         let mut names = caller.certificate.leaf.names();
-        names.any(|name| snapshot.forwarding.trusted_peers.iter().any(|trusted| trusted == name))
+        // Not a certificate out of a header: nobody proved on this connection that it is his.
+        let is_proven = client.peer.certificate().is_some_and(|own| Arc::ptr_eq(own, &caller.certificate));
+        is_proven && names.any(|name| snapshot.forwarding.trusted_peers.iter().any(|trusted| trusted == name))
     };
     snapshot.real_ip.trusts(client.hop.peer())
         || (!snapshot.forwarding.trusted_peers.is_empty() && permit.caller().is_some_and(by_name))

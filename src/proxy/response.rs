@@ -84,8 +84,13 @@ impl Form {
         let text = reply.body(format, exchange.id());
         let mut headers = HeaderMap::with_capacity(8);
         headers.insert(DATE, date());
-        headers.insert(CONTENT_TYPE, format.content_type());
-        headers.insert(CONTENT_LENGTH, HeaderValue::from(text.len()));
+        if let Some(content_type) = reply.content_type(format) {
+            headers.insert(CONTENT_TYPE, content_type);
+        }
+        // RFC 9110 8.6.
+        if reply.status != StatusCode::NO_CONTENT {
+            headers.insert(CONTENT_LENGTH, HeaderValue::from(text.len()));
+        }
         if is_passing(reply.status) {
             headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
         }

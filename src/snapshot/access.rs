@@ -6,15 +6,27 @@ use rustls::pki_types::{CertificateDer, UnixTime};
 
 use super::files;
 use crate::config::{self, CaFiles, Problem, Problems};
-use crate::policy::{MtlsAuth, Policy};
+use crate::identity::HeaderFormat;
+use crate::policy::{Lookup, MtlsAuth, Policy};
 use crate::tls::trust::{self, ChainVerifier};
 
-pub(super) fn policy(access: &config::Access, now: UnixTime) -> Result<Policy, Problems> {
+/// For `upstream_url`: there are no consumers to look up.
+pub(super) fn policy(
+    access: &config::Access,
+    identity_headers: &[HeaderFormat],
+    now: UnixTime,
+) -> Result<Policy, Problems> {
     let mtls_auth = match &access.mtls_auth {
-        Some(auth) => Some(MtlsAuth { verifier: Arc::new(verifier(auth, now)?), group_by: auth.group_by }),
+        Some(auth) => Some(MtlsAuth {
+            verifier: Arc::new(verifier(auth, now)?),
+            lookup: Lookup::Skip { group_by: auth.group_by },
+            anonymous: None,
+            revocation: None,
+        }),
         None => None,
     };
-    Ok(Policy { mtls_auth, acl: access.acl.clone() })
+    let (acl, identity_headers) = (access.acl.clone(), identity_headers.to_vec());
+    Ok(Policy { mtls_auth, acl, identity_headers, ..Policy::default() })
 }
 
 /// The CAs whose clients may come in, at the time `now`.

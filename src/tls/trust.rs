@@ -64,10 +64,13 @@ pub enum CaError {
 pub struct Untrusted(String);
 
 /// What an accepted chain tells.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Accepted {
     /// When the first certificate of the path, leaf to anchor, expires.
     pub until: UnixTime,
+    /// The CAs of the path, as [`ChainVerifier::issuers`] finds them again: positions among what
+    /// the client sent, then the listed intermediates, then the anchors.
+    pub(super) path: Arc<[usize]>,
 }
 
 /// The CAs whose clients are accepted.
@@ -125,8 +128,23 @@ impl ChainVerifier {
             return Ok(accepted);
         }
         let accepted = self.judge(peer, now)?;
-        self.verdicts.remember(peer.digest, accepted, now);
+        self.verdicts.remember(peer.digest, accepted.clone(), now);
         Ok(accepted)
+    }
+
+    /// The CAs (DER) of an accepted path: the issuer of the leaf first, the anchor last. A root
+    /// that was renewed with its key is there in each form that is listed: they are one CA.
+    pub fn issuers<'a>(
+        &'a self,
+        peer: &'a PeerCertificate,
+        accepted: &'a Accepted,
+    ) -> impl Iterator<Item = &'a CertificateDer<'static>> {
+        accepted.path.iter().filter_map(|&at| {
+            let listed = at.checked_sub(peer.chain.len());
+            let Some(at) = listed else { return peer.chain.get(at) };
+            let anchor = || self.anchors.get(at - self.intermediates.len()).map(|it| it.certificate.der());
+            self.intermediates.get(at).or_else(anchor)
+        })
     }
 
     fn judge(&self, peer: &PeerCertificate, now: UnixTime) -> Result<Accepted, Untrusted> {
@@ -143,11 +161,14 @@ impl ChainVerifier {
                 Some(&|path: &VerifiedPath<'_>| self.anchor_is_valid(path, now)),
             )
             .map_err(|error| self.reason(&error, peer))?;
-        let intermediates = path.intermediate_certificates().map(|cert| cert.der().into_owned());
+        let used: Vec<_> = path.intermediate_certificates().map(|cert| cert.der().into_owned()).collect();
+        let position = |der| intermediates.iter().position(|given| given == der);
+        let anchors = self.same_anchors(&path).map(|(at, _)| intermediates.len() + at);
+        let positions = used.iter().filter_map(position).chain(anchors).collect();
         // Of one that webpki reads and we do not, the end is unknown: nothing is known beyond now.
-        let ends = intermediates.map(|der| Certificate::parse(der).map_or(now, |c| c.validity().not_after));
-        let until = ends.chain(self.anchor_end(&path)).fold(peer.leaf.validity().not_after, Ord::min);
-        Ok(Accepted { until })
+        let end = |der| Certificate::parse(der).map_or(now, |c| c.validity().not_after);
+        let ends = used.into_iter().map(end).chain(self.anchor_end(&path));
+        Ok(Accepted { until: ends.fold(peer.leaf.validity().not_after, Ord::min), path: positions })
     }
 
     /// The subjects (DER) to name in a CertificateRequest, for `send_ca_dn`.
@@ -169,12 +190,14 @@ impl ChainVerifier {
     /// The end of the anchor that was used: the latest of those with its name and key, since a
     /// root that was renewed is listed beside the old one.
     fn anchor_end(&self, path: &VerifiedPath<'_>) -> Option<UnixTime> {
+        self.same_anchors(path).map(|(_, anchor)| anchor.certificate.validity().not_after).max()
+    }
+
+    fn same_anchors(&self, path: &VerifiedPath<'_>) -> impl Iterator<Item = (usize, &Anchor)> {
         let used = path.anchor();
-        let same = self.anchors.iter().filter(|anchor| {
-            anchor.trust.subject == used.subject
-                && anchor.trust.subject_public_key_info == used.subject_public_key_info
-        });
-        same.map(|anchor| anchor.certificate.validity().not_after).max()
+        let (name, key) = (used.subject.to_owned(), used.subject_public_key_info.to_owned());
+        let anchors = self.anchors.iter().enumerate();
+        anchors.filter(move |(_, it)| it.trust.subject == name && it.trust.subject_public_key_info == key)
     }
 
     fn reason(&self, error: &webpki::Error, peer: &PeerCertificate) -> Untrusted {
@@ -324,5 +347,34 @@ mod tests {
         let alone = ChainVerifier::new(vec![old], false, now).unwrap();
         let untrusted = alone.verify(&peer, in_ten_days).unwrap_err();
         assert!(untrusted.to_string().contains("expired 9 days ago"), "{untrusted}");
+    }
+
+    #[test]
+    fn the_cas_of_a_path_are_told_whether_sent_or_listed() {
+        let root = crate::pki::Authority::new("root").unwrap();
+        let middle = root.intermediate("middle").unwrap();
+        let issued = middle.issue(&crate::pki::Leaf::client("a")).unwrap();
+        let now = UnixTime::now();
+        let cas = [root.certificate().clone(), middle.certificate().clone()];
+        // Sent along, with something that does not belong; listed; sent and listed.
+        let unrelated = crate::pki::Authority::new("other").unwrap().certificate().clone();
+        let chains = [
+            vec![issued.leaf().clone(), unrelated, cas[1].clone()],
+            vec![issued.leaf().clone()],
+            issued.chain(),
+        ];
+        for (sent, listed) in chains.iter().zip([&cas[..1], &cas[..], &cas[..]]) {
+            let peer = PeerCertificate::parse(sent).unwrap().unwrap();
+            let verifier = ChainVerifier::new(listed.to_vec(), false, now).unwrap();
+            for _ in ["judged", "remembered"] {
+                let accepted = verifier.verify(&peer, now).unwrap();
+                let issuers: Vec<_> = verifier.issuers(&peer, &accepted).collect();
+                assert_eq!(issuers, [&cas[1], &cas[0]]);
+            }
+        }
+        let peer = PeerCertificate::parse(&[issued.leaf().clone()]).unwrap().unwrap();
+        let partial = ChainVerifier::new(vec![cas[1].clone()], true, now).unwrap();
+        let accepted = partial.verify(&peer, now).unwrap();
+        assert_eq!(partial.issuers(&peer, &accepted).collect::<Vec<_>>(), [&cas[1]]);
     }
 }

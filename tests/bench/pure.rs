@@ -14,14 +14,18 @@ use criterion::{BatchSize, BenchmarkId, Criterion, criterion_group, criterion_ma
 use http::{HeaderMap, HeaderName, HeaderValue, Version};
 use mtls_bridge::identity::{HeaderFormat, Peer, PeerCertificate, PeerTls};
 use mtls_bridge::message::forwarded::{self, Hop, RealIp, Target};
-use mtls_bridge::message::{hop_by_hop, identity_headers};
+use mtls_bridge::message::hop_by_hop;
+use mtls_bridge::message::identity_headers::{self, Reserved};
 use mtls_bridge::pki::{Authority, Issued, Leaf, San};
-use mtls_bridge::policy::{Acl, Decisions, GroupBy, MtlsAuth, Policy, Rule};
+use mtls_bridge::policy::{
+    Acl, ConsumerBy, ConsumerId, Consumers, Decisions, GroupBy, Lookup, MtlsAuth, NewConsumer, NobodyKnows,
+    Policy, Question, Rule,
+};
 use mtls_bridge::routing::{Route, Router};
 use mtls_bridge::tls::trust::ChainVerifier;
 use rustls::pki_types::UnixTime;
 
-criterion_group!(benches, routes, authorize, header_rules, identity);
+criterion_group!(benches, routes, authorize, consumers, header_rules, identity);
 criterion_main!(benches);
 
 /// Many routes with the same beginning, asked for the one that is tried last.
@@ -49,25 +53,60 @@ fn route(index: usize) -> Route {
 
 /// The first request of a connection, which has its chain verified, and all others.
 fn authorize(criterion: &mut Criterion) {
-    let callers = Callers::new();
+    let (callers, none) = (Callers::new(), HeaderMap::new());
     let now = UnixTime::now();
     let mut group = criterion.benchmark_group("authorize");
     let bench = [("straight", &callers.direct), ("through an intermediate", &callers.intermediate)];
     for (name, issued) in bench {
         let peer = peer(issued);
         let policy = callers.policy(&["billing", "orders-app"]);
-        assert!(policy.authorize(&peer, &Decisions::default(), now).is_ok());
+        assert!(policy.authorize(&question(&peer, &none, now), &Decisions::default()).is_ok());
         group.bench_function(BenchmarkId::new("first request", name), |bencher| {
-            bencher.iter(|| policy.authorize(black_box(&peer), &Decisions::default(), now));
+            bencher.iter(|| policy.authorize(black_box(&question(&peer, &none, now)), &Decisions::default()));
         });
     }
     let peer = peer(&callers.direct);
     for (name, allowed) in [("permit", "orders-app"), ("denial", "billing")] {
         let (policy, decisions) = (callers.policy(&[allowed]), Decisions::default());
-        assert_eq!(policy.authorize(&peer, &decisions, now).is_ok(), name == "permit");
+        assert_eq!(policy.authorize(&question(&peer, &none, now), &decisions).is_ok(), name == "permit");
         group.bench_function(BenchmarkId::new("later request", name), |bencher| {
-            bencher.iter(|| policy.authorize(black_box(&peer), &decisions, now));
+            bencher.iter(|| policy.authorize(black_box(&question(&peer, &none, now)), &decisions));
         });
+    }
+}
+
+/// The first request of a connection whose chain is known, from one of so many consumers.
+fn consumers(criterion: &mut Criterion) {
+    let (callers, none, now) = (Callers::new(), HeaderMap::new(), UnixTime::now());
+    let peer = peer(&callers.direct);
+    let mut group = criterion.benchmark_group("authorize/consumers");
+    for count in [1, 100_000] {
+        let consumers = Arc::new(Consumers::new((0..count).map(consumer)));
+        assert_eq!(consumers.len(), count);
+        let policy = callers.policy_of(&consumers);
+        let question = question(&peer, &none, now);
+        let permit = policy.authorize(&question, &Decisions::default()).unwrap();
+        assert!(permit.consumer().is_some());
+        group.bench_function(BenchmarkId::from_parameter(count), |bencher| {
+            bencher.iter(|| policy.authorize(black_box(&question), &Decisions::default()));
+        });
+        group.bench_function(BenchmarkId::new("load", count), |bencher| {
+            bencher.iter(|| Consumers::new((0..count).map(consumer)));
+        });
+    }
+}
+
+/// The first has the name of the callers' certificates.
+fn consumer(index: usize) -> NewConsumer {
+    let username =
+        if index == 0 { "orders.example".to_owned() } else { format!("client-{index:06}.example") };
+    NewConsumer {
+        id: ConsumerId(index as u128),
+        username: Some(username.into()),
+        custom_id: Some(format!("customer-{index}").into()),
+        groups: vec!["partners".into()],
+        mtls_auth: Vec::new(),
+        header_cert_auth: Vec::new(),
     }
 }
 
@@ -93,13 +132,13 @@ fn header_rules(criterion: &mut Criterion) {
     let head = ordinary();
     group.bench_function("scrub, nothing forged", |bencher| {
         let mut headers = head.clone();
-        bencher.iter(|| identity_headers::scrub(black_box(&mut headers)));
+        bencher.iter(|| identity_headers::scrub(black_box(&mut headers), &Reserved::default()));
     });
 }
 
 fn rules(headers: &mut HeaderMap, hop: &Hop, believed: Option<&RealIp>) -> IpAddr {
     hop_by_hop::strip_request(headers);
-    identity_headers::scrub(headers);
+    identity_headers::scrub(headers, &Reserved::default());
     let target = Target { host: Some("orders.example:8000"), path: "/orders/7", stripped_prefix: None };
     let client = forwarded::set(headers, hop, believed, target);
     forwarded::append_via(headers, Version::HTTP_11);
@@ -181,14 +220,35 @@ impl Callers {
 
     /// Lets in those with one of these common names.
     fn policy(&self, allowed: &[&str]) -> Arc<Policy> {
-        let cas = vec![self.authority.certificate().clone()];
-        let verifier = Arc::new(ChainVerifier::new(cas, false, UnixTime::now()).unwrap());
         let rule = Rule::Allow(allowed.iter().map(ToString::to_string).collect());
+        let acl = Acl { rule, hide_groups_header: false, always_use_authenticated_groups: false };
+        let lookup = Lookup::Skip { group_by: Some(GroupBy::CommonName) };
+        let identity_headers = vec![HeaderFormat::Kong];
+        let mtls_auth = Some(self.mtls_auth(lookup));
+        Arc::new(Policy { mtls_auth, acl: Some(acl), identity_headers, ..Policy::default() })
+    }
+
+    /// Lets in whoever is a consumer.
+    fn policy_of(&self, consumers: &Arc<Consumers>) -> Arc<Policy> {
+        let mtls_auth = self.mtls_auth(Lookup::Consumer { by: ConsumerBy::default(), default: None });
         Arc::new(Policy {
-            mtls_auth: Some(MtlsAuth { verifier, group_by: Some(GroupBy::CommonName) }),
-            acl: Some(Acl { rule, hide_groups_header: false }),
+            consumers: Arc::clone(consumers),
+            identity_headers: vec![HeaderFormat::Kong],
+            mtls_auth: Some(mtls_auth),
+            ..Policy::default()
         })
     }
+
+    fn mtls_auth(&self, lookup: Lookup) -> MtlsAuth {
+        let cas = vec![self.authority.certificate().clone()];
+        let verifier = Arc::new(ChainVerifier::new(cas, false, UnixTime::now()).unwrap());
+        MtlsAuth { verifier, lookup, anonymous: None, revocation: None }
+    }
+}
+
+fn question<'a>(peer: &'a Peer, headers: &'a HeaderMap, now: UnixTime) -> Question<'a> {
+    let (client_ip, statuses) = (peer.address.ip(), &NobodyKnows);
+    Question { peer, client_ip, from_trusted_ip: false, headers, statuses, now }
 }
 
 fn peer(issued: &Issued) -> Peer {
