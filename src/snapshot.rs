@@ -14,16 +14,17 @@ use std::sync::Arc;
 
 use rustls::pki_types::UnixTime;
 
+use self::listener::Names;
 use self::watch::Stamps;
 use crate::config::{Config, Deadlines, Files, Forwarding, Limits, Problems};
 use crate::message::forwarded::RealIp;
 use crate::policy::Policy;
 use crate::routing::{Route, Router};
 use crate::tls::credentials::Side;
+use crate::tls::server::ServerConfigs;
 
 pub use self::access::verifier;
 pub use self::files::certificates;
-pub use self::listener::ListenerTls;
 pub use self::service::{Service, server_name, server_trust};
 
 /// Everything a request needs, ready to use.
@@ -36,7 +37,7 @@ pub struct Snapshot {
     /// Who may pass.
     pub policies: Vec<Arc<Policy>>,
     /// The TLS of our listeners, if any has TLS.
-    pub listener_tls: Option<ListenerTls>,
+    pub listener_tls: Option<ServerConfigs>,
     /// Which headers tell about the caller and the way.
     pub forwarding: Forwarding,
     /// How a believed peer tells the client's address.
@@ -61,7 +62,10 @@ impl Snapshot {
         let verifier =
             policy.as_ref().and_then(|policy| policy.mtls_auth.as_ref()).map(|auth| &auth.verifier);
         let listener_tls = match &config.server_tls {
-            Some(tls) => problems.collect(listener::listener_tls(tls, verifier, now)).map(Some),
+            Some(tls) => {
+                let names = Names::of_settings(tls, &config.access, verifier).map_err(Problems::from);
+                problems.collect(names.and_then(|names| listener::listener_tls(tls, names, now))).map(Some)
+            }
             None => Some(None),
         };
         let (Some(policy), Some(service), Some(listener_tls)) = (policy, service, listener_tls) else {
