@@ -80,3 +80,6 @@ fn tls(connection: &ServerConnection, known: &KnownCertificates) -> Result<PeerT
     let server_name = connection.server_name().map(|name| sni::normal(name).into_owned());
     Ok(PeerTls { version, server_name, certificate })
 }
+
+#[cfg(test)]
+mod tests;

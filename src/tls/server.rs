@@ -179,3 +179,77 @@ pub fn alpn(http2: bool) -> Vec<Vec<u8>> {
     let http1 = b"http/1.1".to_vec();
     if http2 { vec![b"h2".to_vec(), http1] } else { vec![http1] }
 }
+
+#[cfg(test)]
+mod tests {
+    use rustls::version::TLS13;
+
+    use super::*;
+
+    fn hints(subjects: &[u8]) -> Hints {
+        Hints::new(subjects.iter().map(|subject| Arc::from([*subject]))).unwrap()
+    }
+
+    fn configs(asks: &Asks) -> ServerConfigs {
+        ServerConfigs::new(&Presented::default(), asks, &[&TLS13]).unwrap()
+    }
+
+    fn named(names: &[(&str, &[u8])], rest: Option<&[u8]>) -> ServerConfigs {
+        let mut by_name = ByName::default();
+        for (name, subjects) in names {
+            by_name.insert(name.parse().unwrap(), hints(subjects));
+        }
+        configs(&Asks::Named { names: by_name, rest: rest.map(hints) })
+    }
+
+    #[test]
+    fn names_that_are_treated_alike_share_one_configuration() {
+        let mut names = ByName::default();
+        for index in 0..10_000_u16 {
+            // Every third is told other names, in one order or the other.
+            let told = if index % 3 == 0 { hints(&[1, 2]) } else { hints(&[2, 1, 2]) };
+            let told = if index % 3 == 2 { hints(&[3]) } else { told };
+            names.insert(format!("n{index}.example").parse().unwrap(), told);
+        }
+        let configs = configs(&Asks::Named { names, rest: None });
+        let of = |name| configs.for_name(Some(name), true);
+        assert!(Arc::ptr_eq(of("n0.example"), of("n9997.example")));
+        assert!(Arc::ptr_eq(of("n2.example"), of("n9998.example")));
+        assert!(!Arc::ptr_eq(of("n0.example"), of("n2.example")));
+        assert!(!Arc::ptr_eq(of("n0.example"), of("other.example")));
+        assert!(Arc::ptr_eq(of("other.example"), configs.for_name(None, true)));
+        assert!(!Arc::ptr_eq(of("other.example"), configs.for_name(None, false)), "they differ by ALPN");
+    }
+
+    #[test]
+    fn nobody_waits_for_a_name_that_makes_no_difference() {
+        let check = |configs: &ServerConfigs, one_for_all: bool| {
+            assert_eq!(configs.for_all(true).is_some(), one_for_all);
+            assert_eq!(configs.for_all(false).is_some(), one_for_all);
+        };
+        check(&configs(&Asks::Nobody), true);
+        check(&configs(&Asks::Everybody(hints(&[1]))), true);
+        check(&named(&[], None), true);
+        check(&named(&[], Some(&[1])), true);
+        check(&named(&[("a.example", &[]), ("*.b.example", &[])], Some(&[])), true);
+        check(&named(&[("a.example", &[])], None), false);
+        check(&named(&[("a.example", &[1])], Some(&[])), false);
+    }
+
+    #[test]
+    fn sessions_are_kept_only_where_nobody_is_asked() {
+        let check = |configs: &ServerConfigs, name: Option<&str>, kept: bool| {
+            let config = configs.for_name(name, true);
+            assert_eq!(config.send_tls13_tickets > 0, kept);
+            assert_eq!(config.session_storage.can_cache(), kept);
+            assert!(!config.ticketer.enabled(), "sessions are never kept by the client");
+        };
+        check(&configs(&Asks::Nobody), None, true);
+        check(&named(&[], None), Some("a.example"), true);
+        check(&configs(&Asks::Everybody(Hints::default())), None, false);
+        let some = named(&[("a.example", &[])], None);
+        check(&some, Some("a.example"), false);
+        check(&some, Some("other.example"), false);
+        check(&some, None, false);
+    }
+}
