@@ -96,7 +96,11 @@ fn check(name: &str) -> Result<(), BadName> {
         }
         _ => return Err(BadName::SeveralWildcards),
     };
-    DnsName::try_from(host).map(|_| ()).map_err(|_| BadName::NotAHostName)
+    // One dot at the end would be a host name's, but it has been taken away.
+    match DnsName::try_from(host) {
+        Ok(_) if !host.ends_with('.') => Ok(()),
+        _ => Err(BadName::NotAHostName),
+    }
 }
 
 /// A value per configured name.
@@ -265,6 +269,8 @@ mod tests {
         check("a.c*", Err(BadName::WildcardInside));
         check("*.", Ok("*"));
         check("*..com", Err(BadName::NotAHostName));
+        check("a..", Err(BadName::NotAHostName));
+        check("a..*", Err(BadName::NotAHostName));
         check("bücher.example", Err(BadName::NotAHostName));
         check("a b.example", Err(BadName::NotAHostName));
         check("-a.example", Err(BadName::NotAHostName));
