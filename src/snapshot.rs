@@ -14,6 +14,7 @@ use std::sync::Arc;
 
 use rustls::pki_types::UnixTime;
 
+use self::listener::Names;
 use self::watch::Stamps;
 use crate::config::{Config, Deadlines, Files, Forwarding, Limits, Problems};
 use crate::message::forwarded::RealIp;
@@ -21,10 +22,10 @@ use crate::message::identity_headers::Reserved;
 use crate::policy::Policy;
 use crate::routing::{Route, Router};
 use crate::tls::credentials::Side;
+use crate::tls::server::ServerConfigs;
 
 pub use self::access::verifier;
 pub use self::files::certificates;
-pub use self::listener::ListenerTls;
 pub use self::service::{Service, server_name, server_trust};
 
 /// Everything a request needs, ready to use.
@@ -37,7 +38,7 @@ pub struct Snapshot {
     /// Who may pass.
     pub policies: Vec<Arc<Policy>>,
     /// The TLS of our listeners, if any has TLS.
-    pub listener_tls: Option<ListenerTls>,
+    pub listener_tls: Option<ServerConfigs>,
     /// Headers that policies use for identities, beside those that are known anyway.
     pub reserved: Arc<Reserved>,
     /// Which headers tell about the caller and the way.
@@ -65,7 +66,10 @@ impl Snapshot {
         let verifier =
             policy.as_ref().and_then(|policy| policy.mtls_auth.as_ref()).map(|auth| &auth.verifier);
         let listener_tls = match &config.server_tls {
-            Some(tls) => problems.collect(listener::listener_tls(tls, verifier, now)).map(Some),
+            Some(tls) => {
+                let names = Names::of_settings(tls, &config.access, verifier).map_err(Problems::from);
+                problems.collect(names.and_then(|names| listener::listener_tls(tls, names, now))).map(Some)
+            }
             None => Some(None),
         };
         let (Some(policy), Some(service), Some(listener_tls)) = (policy, service, listener_tls) else {

@@ -1,7 +1,7 @@
 //! Certificates and TLS: everything between PEM text and an encrypted stream.
 //!
 //! In reading order: [`pem`] text → [`credentials`] we present and [`trust`] we judge by →
-//! [`server`] and [`client`] configurations → the [`stream`] both sides read and write.
+//! [`server`] (by the name asked for, [`sni`]) and [`client`] configurations → the [`stream`] both sides read and write.
 //! Used by `policy` (judging chains), `snapshot` (loading), `server` and `proxy` (handshakes).
 
 pub mod client;
@@ -9,6 +9,7 @@ pub mod credentials;
 pub mod pem;
 pub mod read_ahead;
 pub mod server;
+pub mod sni;
 pub mod stream;
 pub mod trust;
 mod verdicts;

@@ -33,7 +33,7 @@ async fn run(accepted: Accepted, context: &Rc<Context>) -> Result<(), String> {
             first_byte(&tcp, &context.finish).await?;
         }
         // Boxed, so that its memory is free when it is over.
-        Box::pin(handshake::shake(tcp, peer, speaks, &snapshot, &context.known)).await
+        Box::pin(handshake::shake(tcp, peer, speaks, snapshot.listener_tls.as_ref(), &context.known)).await
     };
     let shaken = deadline
         .limit("handshake_timeout", deadlines.handshake, shake)

@@ -2,57 +2,71 @@
 
 use std::sync::Arc;
 
+use rustls::SupportedProtocolVersion;
 use rustls::pki_types::UnixTime;
-use rustls::{ServerConfig, SupportedProtocolVersion};
 
 use super::files;
 use crate::config::{self, Handshake, Problem, Problems, TlsVersions};
-use crate::tls::credentials::Side;
-use crate::tls::server::{self, ClientAuth};
+use crate::tls::credentials::{Credentials, Side};
+use crate::tls::server::{Asks, Hints, Presented, ServerConfigs};
+use crate::tls::sni::ByName;
 use crate::tls::trust::ChainVerifier;
 
-/// One server configuration per ALPN list, since listeners differ in that alone.
-#[derive(Debug, Clone)]
-pub struct ListenerTls {
-    /// Offers h2 and http/1.1.
-    pub http2: Arc<ServerConfig>,
-    /// Offers http/1.1.
-    pub http1: Arc<ServerConfig>,
+/// What a handshake depends on beside the settings of the listeners.
+#[derive(Debug)]
+pub(super) struct Names {
+    /// The certificates of server names that have their own: one per kind of key.
+    pub(super) certificates: ByName<Vec<Credentials>>,
+    /// Who is asked for a certificate.
+    pub(super) asks: Asks,
 }
 
+impl Names {
+    /// Those of a node that is described by its settings alone: all names are treated alike. `verifier`
+    /// has the CAs of `access`.
+    ///
+    /// A verifier that could not be loaded is a problem already reported, never a reason not to ask.
+    pub(super) fn of_settings(
+        tls: &config::ServerTls,
+        access: &config::Access,
+        verifier: Option<&Arc<ChainVerifier>>,
+    ) -> Result<Self, Problem> {
+        let hints = match (verifier, &access.mtls_auth) {
+            (Some(verifier), Some(auth)) if tls.send_ca_dn => hints(verifier, auth)?,
+            _ => Hints::default(),
+        };
+        let asks = match (tls.handshake, verifier) {
+            (None, _) => Asks::Nobody,
+            (Some(Handshake::Require), Some(verifier)) => Asks::Require(hints, Arc::clone(verifier)),
+            (Some(_), _) => Asks::Everybody(hints),
+        };
+        Ok(Self { certificates: ByName::default(), asks })
+    }
+}
+
+fn hints(verifier: &ChainVerifier, auth: &config::MtlsAuth) -> Result<Hints, Problem> {
+    Hints::new(verifier.subjects()).map_err(|error| {
+        let said = files::first(&auth.ca_certificates);
+        Problem::new(said, error.to_string(), "trust fewer CAs, or do not send their names")
+    })
+}
+
+/// Reads the certificates of the settings, and joins them with those of `names`.
 pub(super) fn listener_tls(
     tls: &config::ServerTls,
-    verifier: Option<&Arc<ChainVerifier>>,
+    names: Names,
     now: UnixTime,
-) -> Result<ListenerTls, Problems> {
+) -> Result<ServerConfigs, Problems> {
     let mut problems = Problems::default();
-    let loaded: Vec<_> = tls
+    let default: Vec<_> = tls
         .credentials
         .iter()
         .filter_map(|files| problems.collect(files::credentials(files, Side::Server, now)))
         .collect();
     let Some(files) = tls.credentials.first().filter(|_| problems.is_empty()) else { return Err(problems) };
-    let auth = client_auth(tls, verifier);
-    let versions = versions(tls.versions);
-    let build = |http2| {
-        server::config(&loaded, &versions, &auth, http2).map(Arc::new).map_err(|error| {
-            Problems::from(Problem::new(&files.cert, error.to_string(), "give another certificate"))
-        })
-    };
-    Ok(ListenerTls { http2: build(true)?, http1: build(false)? })
-}
-
-/// A verifier that could not be loaded is a problem already reported, never a reason not to ask.
-fn client_auth(tls: &config::ServerTls, verifier: Option<&Arc<ChainVerifier>>) -> ClientAuth {
-    let hints = match verifier {
-        Some(verifier) if tls.send_ca_dn => verifier.subjects(),
-        _ => Vec::new(),
-    };
-    match (tls.handshake, verifier) {
-        (None, _) => ClientAuth::None,
-        (Some(Handshake::Require), Some(verifier)) => ClientAuth::Require(hints, Arc::clone(verifier)),
-        (Some(_), _) => ClientAuth::Request(hints),
-    }
+    let presented = Presented { default, by_name: names.certificates };
+    ServerConfigs::new(&presented, &names.asks, &versions(tls.versions))
+        .map_err(|error| Problem::new(&files.cert, error.to_string(), "give another certificate").into())
 }
 
 fn versions(versions: TlsVersions) -> Vec<&'static SupportedProtocolVersion> {

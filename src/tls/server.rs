@@ -1,67 +1,176 @@
-//! The TLS configuration of a listener: our certificates, and how clients are asked for theirs.
+//! The TLS of our listeners: which certificate a client is shown, and whether it is asked for its own.
 //!
-//! A client certificate is *requested* and possession of its key proven; its chain is judged
-//! per request by `policy` (docs/decisions/0002-chains-are-judged-per-request.md), or here, under [`ClientAuth::Require`].
+//! Built by `snapshot`, used by `server/handshake`. Both may depend on the server name the client asks
+//! for; where the question does not, there is one configuration for all. A certificate is *asked for*
+//! and its key proven; its chain is judged per request (docs/decisions/0002-chains-are-judged-per-request.md),
+//! or in the handshake, under [`Asks::Require`].
 
+mod asker;
+mod failure;
+mod hints;
+mod presented;
+
+use std::collections::HashMap;
 use std::sync::Arc;
 
-use rustls::client::danger::HandshakeSignatureValid;
-use rustls::crypto::{WebPkiSupportedAlgorithms, verify_tls13_signature_with_raw_key};
-use rustls::pki_types::{CertificateDer, SubjectPublicKeyInfoDer, UnixTime};
-use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
-use rustls::server::{ClientHello, NoServerSessionStorage, ResolvesServerCert, ServerConfig};
-use rustls::sign::CertifiedKey;
-use rustls::{
-    CertificateError, DigitallySignedStruct, DistinguishedName, Error, OtherError, SignatureScheme,
-    SupportedProtocolVersion,
-};
+use rustls::crypto::CryptoProvider;
+use rustls::server::{NoServerSessionStorage, ResolvesServerCert, ServerConfig};
+use rustls::{Error, SupportedProtocolVersion};
 
-use super::credentials::Credentials;
+use self::asker::Asker;
+use super::sni::ByName;
 use super::trust::ChainVerifier;
-use crate::identity::{Certificate, PeerCertificate};
 
-/// How a listener deals with client certificates.
+pub use self::failure::handshake_failure;
+pub use self::hints::{Hints, TooManyNames};
+pub use self::presented::Presented;
+
+/// Who is asked for a certificate.
 #[derive(Debug, Clone)]
-pub enum ClientAuth {
-    /// They are not asked for.
-    None,
-    /// Asked for; who sends none, or an untrusted one, is answered per request.
-    Request(Hints),
-    /// The handshake fails without one that this verifier accepts.
+pub enum Asks {
+    /// Nobody.
+    Nobody,
+    /// Every client; who sends none, or an untrusted one, is answered per request.
+    Everybody(Hints),
+    /// By the server name: clients that ask for one of `names`, and all others where `rest` is there.
+    Named {
+        /// What these are told.
+        names: ByName<Hints>,
+        /// What all others are told, those without a name among them; `None`: they are not asked.
+        rest: Option<Hints>,
+    },
+    /// Every client; the handshake fails without a certificate that this verifier accepts.
     Require(Hints, Arc<ChainVerifier>),
 }
 
-/// The CA subjects (DER) named in a CertificateRequest; empty names none, so that clients
-/// offer what they have.
-pub type Hints = Vec<Arc<[u8]>>;
-
-/// Builds the configuration. `versions` is not empty; ALPN offers h2 if `http2`.
-///
-/// # Errors
-/// When rustls refuses the versions.
-pub fn config(
-    credentials: &[Credentials],
-    versions: &[&'static SupportedProtocolVersion],
-    auth: &ClientAuth,
-    http2: bool,
-) -> Result<ServerConfig, Error> {
-    let builder = ServerConfig::builder_with_provider(super::provider()).with_protocol_versions(versions)?;
-    let builder = match auth {
-        ClientAuth::None => builder.with_no_client_auth(),
-        ClientAuth::Request(hints) => builder.with_client_cert_verifier(Asker::new(hints, None)),
-        ClientAuth::Require(hints, verifier) => {
-            builder.with_client_cert_verifier(Asker::new(hints, Some(Arc::clone(verifier))))
+impl Asks {
+    fn anybody(&self) -> bool {
+        match self {
+            Self::Nobody => false,
+            Self::Named { names, rest } => rest.is_some() || !names.is_empty(),
+            Self::Everybody(_) | Self::Require(..) => true,
         }
-    };
-    let keys = credentials.iter().map(|credentials| Arc::clone(credentials.certified())).collect();
-    let mut config = builder.with_cert_resolver(Arc::new(ByKeyType(keys)));
-    config.alpn_protocols = alpn(http2);
-    if !matches!(auth, ClientAuth::None) {
-        // A resumed handshake calls no verifier and would outlive a revocation.
-        config.session_storage = Arc::new(NoServerSessionStorage {});
-        config.send_tls13_tickets = 0;
     }
-    Ok(config)
+}
+
+/// The configurations of handshakes. Names that are treated alike share one.
+#[derive(Debug, Clone)]
+pub struct ServerConfigs {
+    rest: Arc<ByAlpn>,
+    /// `None` where the name makes no difference, so that nobody need wait for it.
+    named: Option<Box<ByName<Arc<ByAlpn>>>>,
+}
+
+/// One per ALPN list, since listeners differ in that alone.
+#[derive(Debug)]
+struct ByAlpn {
+    http2: Arc<ServerConfig>,
+    http1: Arc<ServerConfig>,
+}
+
+impl ByAlpn {
+    fn of(&self, http2: bool) -> &Arc<ServerConfig> {
+        if http2 { &self.http2 } else { &self.http1 }
+    }
+}
+
+impl ServerConfigs {
+    /// Builds them. `versions` is not empty.
+    ///
+    /// # Errors
+    /// When rustls refuses the versions.
+    pub fn new(
+        presented: &Presented,
+        asks: &Asks,
+        versions: &[&'static SupportedProtocolVersion],
+    ) -> Result<Self, Error> {
+        let mut build = Build {
+            provider: super::provider(),
+            resolver: presented.resolver(),
+            versions,
+            resumption: !asks.anybody(),
+            made: HashMap::new(),
+        };
+        let all = |rest| Self { rest, named: None };
+        match asks {
+            Asks::Nobody => build.asking(None).map(all),
+            Asks::Everybody(hints) => build.asking(Some(hints)).map(all),
+            Asks::Require(hints, judge) => build.both(Some((hints, Some(judge)))).map(all),
+            Asks::Named { names, rest } => {
+                let rest = build.asking(rest.as_ref())?;
+                let names = names.try_map(|hints| build.asking(Some(hints)))?;
+                let named = names.values().any(|config| !Arc::ptr_eq(config, &rest));
+                Ok(Self { rest, named: named.then(|| Box::new(names)) })
+            }
+        }
+    }
+
+    /// The configuration for every client, whatever name it asks for; `None` where that matters. With
+    /// ALPN for h2 if `http2`.
+    #[must_use]
+    pub fn for_all(&self, http2: bool) -> Option<&Arc<ServerConfig>> {
+        self.named.is_none().then(|| self.rest.of(http2))
+    }
+
+    /// The configuration for a client that asks for this name. With ALPN for h2 if `http2`.
+    #[must_use]
+    pub fn for_name(&self, server_name: Option<&str>, http2: bool) -> &Arc<ServerConfig> {
+        let named = self.named.as_ref().and_then(|names| names.find(server_name));
+        named.unwrap_or(&self.rest).of(http2)
+    }
+}
+
+/// What all configurations have in common, and those that were made.
+struct Build<'a> {
+    provider: Arc<CryptoProvider>,
+    resolver: Arc<dyn ResolvesServerCert>,
+    versions: &'a [&'static SupportedProtocolVersion],
+    /// A resumed handshake asks nobody, calls no verifier and would outlive a revocation. And a session
+    /// begun under a name that is not asked must never serve one that is (CVE-2025-23419), so a
+    /// listener that asks anybody resumes nobody's.
+    resumption: bool,
+    made: HashMap<Option<Hints>, Arc<ByAlpn>>,
+}
+
+impl Build<'_> {
+    /// One that asks with these hints, or not at all.
+    fn asking(&mut self, hints: Option<&Hints>) -> Result<Arc<ByAlpn>, Error> {
+        let hints = hints.cloned();
+        if let Some(made) = self.made.get(&hints) {
+            return Ok(Arc::clone(made));
+        }
+        let made = self.both(hints.as_ref().map(|hints| (hints, None)))?;
+        self.made.insert(hints, Arc::clone(&made));
+        Ok(made)
+    }
+
+    fn both(&self, asks: Option<(&Hints, Option<&Arc<ChainVerifier>>)>) -> Result<Arc<ByAlpn>, Error> {
+        let config = |http2| self.config(asks, http2).map(Arc::new);
+        Ok(Arc::new(ByAlpn { http2: config(true)?, http1: config(false)? }))
+    }
+
+    fn config(
+        &self,
+        asks: Option<(&Hints, Option<&Arc<ChainVerifier>>)>,
+        http2: bool,
+    ) -> Result<ServerConfig, Error> {
+        let builder = ServerConfig::builder_with_provider(Arc::clone(&self.provider))
+            .with_protocol_versions(self.versions)?;
+        let algorithms = self.provider.signature_verification_algorithms;
+        let builder = match asks {
+            None => builder.with_no_client_auth(),
+            Some((hints, judge)) => {
+                builder.with_client_cert_verifier(Arc::new(Asker::new(hints, judge.cloned(), algorithms)))
+            }
+        };
+        let mut config = builder.with_cert_resolver(Arc::clone(&self.resolver));
+        config.alpn_protocols = alpn(http2);
+        if !self.resumption {
+            config.session_storage = Arc::new(NoServerSessionStorage {});
+            config.send_tls13_tickets = 0;
+        }
+        Ok(config)
+    }
 }
 
 /// ALPN names in order of preference (RFC 7301).
@@ -71,137 +180,76 @@ pub fn alpn(http2: bool) -> Vec<Vec<u8>> {
     if http2 { vec![b"h2".to_vec(), http1] } else { vec![http1] }
 }
 
-/// The first of our certificates whose key the client can verify: RSA beside ECDSA.
-#[derive(Debug)]
-struct ByKeyType(Vec<Arc<CertifiedKey>>);
+#[cfg(test)]
+mod tests {
+    use rustls::version::TLS13;
 
-impl ResolvesServerCert for ByKeyType {
-    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        let fits = |key: &&Arc<CertifiedKey>| key.key.choose_scheme(hello.signature_schemes()).is_some();
-        self.0.iter().find(fits).cloned()
-    }
-}
+    use super::*;
 
-/// Asks for a certificate, proves possession of its key, and judges the chain if told to.
-#[derive(Debug)]
-struct Asker {
-    hints: Vec<DistinguishedName>,
-    judge: Option<Arc<ChainVerifier>>,
-    algorithms: WebPkiSupportedAlgorithms,
-}
-
-impl Asker {
-    fn new(hints: &Hints, judge: Option<Arc<ChainVerifier>>) -> Arc<Self> {
-        let hints = hints.iter().map(|subject| DistinguishedName::in_sequence(subject)).collect();
-        Arc::new(Self { hints, judge, algorithms: super::provider().signature_verification_algorithms })
-    }
-}
-
-impl ClientCertVerifier for Asker {
-    fn root_hint_subjects(&self) -> &[DistinguishedName] {
-        &self.hints
+    fn hints(subjects: &[u8]) -> Hints {
+        Hints::new(subjects.iter().map(|subject| Arc::from([*subject]))).unwrap()
     }
 
-    fn client_auth_mandatory(&self) -> bool {
-        self.judge.is_some()
+    fn configs(asks: &Asks) -> ServerConfigs {
+        ServerConfigs::new(&Presented::default(), asks, &[&TLS13]).unwrap()
     }
 
-    fn verify_client_cert(
-        &self,
-        end_entity: &CertificateDer<'_>,
-        intermediates: &[CertificateDer<'_>],
-        now: UnixTime,
-    ) -> Result<ClientCertVerified, Error> {
-        // What we cannot read must not come in: its identity would be unknown.
-        let unreadable = |_| Error::InvalidCertificate(CertificateError::BadEncoding);
-        let Some(judge) = &self.judge else {
-            Certificate::parse(end_entity.clone().into_owned()).map_err(unreadable)?;
-            return Ok(ClientCertVerified::assertion());
+    fn named(names: &[(&str, &[u8])], rest: Option<&[u8]>) -> ServerConfigs {
+        let mut by_name = ByName::default();
+        for (name, subjects) in names {
+            by_name.insert(name.parse().unwrap(), hints(subjects));
+        }
+        configs(&Asks::Named { names: by_name, rest: rest.map(hints) })
+    }
+
+    #[test]
+    fn names_that_are_treated_alike_share_one_configuration() {
+        let mut names = ByName::default();
+        for index in 0..10_000_u16 {
+            // Every third is told other names, in one order or the other.
+            let told = if index % 3 == 0 { hints(&[1, 2]) } else { hints(&[2, 1, 2]) };
+            let told = if index % 3 == 2 { hints(&[3]) } else { told };
+            names.insert(format!("n{index}.example").parse().unwrap(), told);
+        }
+        let configs = configs(&Asks::Named { names, rest: None });
+        let of = |name| configs.for_name(Some(name), true);
+        assert!(Arc::ptr_eq(of("n0.example"), of("n9997.example")));
+        assert!(Arc::ptr_eq(of("n2.example"), of("n9998.example")));
+        assert!(!Arc::ptr_eq(of("n0.example"), of("n2.example")));
+        assert!(!Arc::ptr_eq(of("n0.example"), of("other.example")));
+        assert!(Arc::ptr_eq(of("other.example"), configs.for_name(None, true)));
+        assert!(!Arc::ptr_eq(of("other.example"), configs.for_name(None, false)), "they differ by ALPN");
+    }
+
+    #[test]
+    fn nobody_waits_for_a_name_that_makes_no_difference() {
+        let check = |configs: &ServerConfigs, one_for_all: bool| {
+            assert_eq!(configs.for_all(true).is_some(), one_for_all);
+            assert_eq!(configs.for_all(false).is_some(), one_for_all);
         };
-        let sent: Vec<_> = std::iter::once(end_entity).chain(intermediates).cloned().collect();
-        let peer =
-            PeerCertificate::parse(&sent).map_err(unreadable)?.ok_or(Error::NoCertificatesPresented)?;
-        judge
-            .verify(&peer, now)
-            // The alert is `certificate_unknown`: the other side's log can tell whose fault it is.
-            .map_err(|untrusted| Error::from(CertificateError::Other(OtherError(Arc::new(untrusted)))))?;
-        Ok(ClientCertVerified::assertion())
+        check(&configs(&Asks::Nobody), true);
+        check(&configs(&Asks::Everybody(hints(&[1]))), true);
+        check(&named(&[], None), true);
+        check(&named(&[], Some(&[1])), true);
+        check(&named(&[("a.example", &[]), ("*.b.example", &[])], Some(&[])), true);
+        check(&named(&[("a.example", &[])], None), false);
+        check(&named(&[("a.example", &[1])], Some(&[])), false);
     }
 
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        proves_possession(message, cert, dss, &self.algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls13_signature_with_raw_key(message, &public_key(cert)?, dss, &self.algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.algorithms.supported_schemes()
-    }
-}
-
-/// Whether the key in `cert` made this signature (TLS 1.2).
-///
-/// The certificate itself is not looked at, as rustls' own function would do: one that cannot
-/// be accepted (X.509 version 1, an unknown critical extension) is to be answered like every
-/// other, not with an alert. TLS 1.2 does not bind a signature scheme to a curve, so several
-/// algorithms may fit.
-fn proves_possession(
-    message: &[u8],
-    cert: &CertificateDer<'_>,
-    dss: &DigitallySignedStruct,
-    supported: &WebPkiSupportedAlgorithms,
-) -> Result<HandshakeSignatureValid, Error> {
-    let key = public_key(cert)?;
-    let bad = || Error::InvalidCertificate(CertificateError::BadSignature);
-    let key = webpki::RawPublicKeyEntity::try_from(&key).map_err(|_| bad())?;
-    let fitting = supported.mapping.iter().filter(|(scheme, _)| *scheme == dss.scheme);
-    let mut algorithms = fitting.flat_map(|(_, algorithms)| algorithms.iter());
-    match algorithms.any(|algorithm| key.verify_signature(*algorithm, message, dss.signature()).is_ok()) {
-        true => Ok(HandshakeSignatureValid::assertion()),
-        false => Err(bad()),
-    }
-}
-
-fn public_key<'a>(cert: &'a CertificateDer<'_>) -> Result<SubjectPublicKeyInfoDer<'a>, Error> {
-    Certificate::public_key(cert).map_err(|_| Error::InvalidCertificate(CertificateError::BadEncoding))
-}
-
-/// What the caller's side is told is an alert; this is the sentence for our log.
-#[must_use]
-pub fn handshake_failure(error: &std::io::Error) -> String {
-    let Some(tls) = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>()) else {
-        return match error.kind() {
-            std::io::ErrorKind::UnexpectedEof => "the client closed the connection in the handshake".into(),
-            _ => format!("the connection failed in the handshake: {error}"),
+    #[test]
+    fn sessions_are_kept_only_where_nobody_is_asked() {
+        let check = |configs: &ServerConfigs, name: Option<&str>, kept: bool| {
+            let config = configs.for_name(name, true);
+            assert_eq!(config.send_tls13_tickets > 0, kept);
+            assert_eq!(config.session_storage.can_cache(), kept);
+            assert!(!config.ticketer.enabled(), "sessions are never kept by the client");
         };
-    };
-    match tls {
-        Error::InvalidMessage(_) => {
-            "the client did not speak TLS; is it plain HTTP sent to a TLS port?".into()
-        }
-        Error::NoCertificatesPresented => "the client sent no certificate, and one is required".into(),
-        Error::InvalidCertificate(CertificateError::BadSignature) => {
-            "the client did not sign with the key of its certificate".into()
-        }
-        Error::InvalidCertificate(CertificateError::BadEncoding) => {
-            "the client's certificate cannot be read".into()
-        }
-        Error::AlertReceived(alert) => format!(
-            "the client refused our certificate or our TLS: it sent the alert {alert:?}; does it trust the CA of our server certificate?"
-        ),
-        Error::InvalidCertificate(CertificateError::Other(OtherError(untrusted))) => untrusted.to_string(),
-        other => other.to_string(),
+        check(&configs(&Asks::Nobody), None, true);
+        check(&named(&[], None), Some("a.example"), true);
+        check(&configs(&Asks::Everybody(Hints::default())), None, false);
+        let some = named(&[("a.example", &[])], None);
+        check(&some, Some("a.example"), false);
+        check(&some, Some("other.example"), false);
+        check(&some, None, false);
     }
 }

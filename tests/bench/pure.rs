@@ -1,4 +1,5 @@
-//! What the pure parts of a request cost, in nanoseconds: route, authorization, header rules, identity.
+//! What the pure parts of a request cost, in nanoseconds: route, authorization, header rules, identity;
+//! and what a handshake pays for many server names.
 //!
 //! `cargo bench --bench pure` measures and compares with the run before; `cargo test --bench pure` runs
 //! each once. Inputs are those of a browser-like request through the chain. What a whole request costs
@@ -22,10 +23,16 @@ use mtls_bridge::policy::{
     Policy, Question, Rule,
 };
 use mtls_bridge::routing::{Route, Router};
+use mtls_bridge::tls::credentials::{Credentials, Side};
+use mtls_bridge::tls::server::{Asks, Hints, Presented, ServerConfigs};
+use mtls_bridge::tls::sni::ByName;
 use mtls_bridge::tls::trust::ChainVerifier;
 use rustls::pki_types::UnixTime;
+use rustls::server::{Accepted, Acceptor};
+use rustls::version::TLS13;
+use rustls::{ClientConfig, ClientConnection, RootCertStore};
 
-criterion_group!(benches, routes, authorize, consumers, header_rules, identity);
+criterion_group!(benches, routes, authorize, consumers, header_rules, identity, server_names);
 criterion_main!(benches);
 
 /// Many routes with the same beginning, asked for the one that is tried last.
@@ -197,6 +204,60 @@ fn identity(criterion: &mut Criterion) {
             bencher.iter(|| format.headers(black_box(&certificate)));
         });
     }
+}
+
+/// What a handshake pays to find the certificate and the question for a server name.
+fn server_names(criterion: &mut Criterion) {
+    let authority = Authority::new("bench CA").unwrap();
+    let issued = authority.issue(&Leaf::server(&["*.example"]).unwrap()).unwrap();
+    let credentials = Credentials::new(issued.chain(), issued.key(), Side::Server, UnixTime::now()).unwrap();
+    let mut group = criterion.benchmark_group("server name");
+    let asked = [
+        ("its own", "name-00000.gateway.example"),
+        ("a wildcard's", "other.gateway-00000.example"),
+        ("none", "other.example"),
+    ];
+    for count in [1, 1_000] {
+        let configs = names(&credentials, count);
+        for (found, name) in asked {
+            let hello = hello(name);
+            group.bench_function(BenchmarkId::new(found, count), |bencher| {
+                bencher.iter(|| {
+                    let hello = black_box(&hello).client_hello();
+                    let config = configs.for_name(hello.server_name(), true);
+                    config.cert_resolver.resolve(hello)
+                });
+            });
+        }
+    }
+}
+
+/// So many names with a certificate of their own, and as many wildcards; all are asked for theirs.
+fn names(credentials: &Credentials, count: usize) -> ServerConfigs {
+    let (mut certificates, mut names) = (ByName::default(), ByName::default());
+    for index in 0..count {
+        for name in [format!("name-{index:05}.gateway.example"), format!("*.gateway-{index:05}.example")] {
+            certificates.insert(name.parse().unwrap(), vec![credentials.clone()]);
+            names.insert(name.parse().unwrap(), Hints::default());
+        }
+    }
+    let presented = Presented { default: vec![credentials.clone()], by_name: certificates };
+    ServerConfigs::new(&presented, &Asks::Named { names, rest: None }, &[&TLS13]).unwrap()
+}
+
+/// A client that asks for this name.
+fn hello(name: &str) -> Accepted {
+    let config = ClientConfig::builder_with_provider(mtls_bridge::tls::provider())
+        .with_protocol_versions(&[&TLS13])
+        .unwrap()
+        .with_root_certificates(RootCertStore::empty())
+        .with_no_client_auth();
+    let mut client = ClientConnection::new(Arc::new(config), name.to_owned().try_into().unwrap()).unwrap();
+    let mut sent = Vec::new();
+    client.write_tls(&mut sent).unwrap();
+    let mut acceptor = Acceptor::default();
+    acceptor.read_tls(&mut sent.as_slice()).unwrap();
+    acceptor.accept().ok().flatten().unwrap()
 }
 
 /// A CA, and two who hold certificates of it.

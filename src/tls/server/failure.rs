@@ -1,0 +1,31 @@
+//! Why a handshake failed, as a sentence for our log.
+
+use rustls::{CertificateError, Error, OtherError};
+
+/// What the caller's side is told is an alert; this is the sentence for our log.
+#[must_use]
+pub fn handshake_failure(error: &std::io::Error) -> String {
+    let Some(tls) = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>()) else {
+        return match error.kind() {
+            std::io::ErrorKind::UnexpectedEof => "the client closed the connection in the handshake".into(),
+            _ => format!("the connection failed in the handshake: {error}"),
+        };
+    };
+    match tls {
+        Error::InvalidMessage(_) => {
+            "the client did not speak TLS; is it plain HTTP sent to a TLS port?".into()
+        }
+        Error::NoCertificatesPresented => "the client sent no certificate, and one is required".into(),
+        Error::InvalidCertificate(CertificateError::BadSignature) => {
+            "the client did not sign with the key of its certificate".into()
+        }
+        Error::InvalidCertificate(CertificateError::BadEncoding) => {
+            "the client's certificate cannot be read".into()
+        }
+        Error::AlertReceived(alert) => format!(
+            "the client refused our certificate or our TLS: it sent the alert {alert:?}; does it trust the CA of our server certificate?"
+        ),
+        Error::InvalidCertificate(CertificateError::Other(OtherError(untrusted))) => untrusted.to_string(),
+        other => other.to_string(),
+    }
+}

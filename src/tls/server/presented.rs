@@ -1,0 +1,61 @@
+//! Which of our certificates a client is shown.
+
+use std::sync::Arc;
+
+use rustls::server::{ClientHello, ResolvesServerCert};
+use rustls::sign::CertifiedKey;
+
+use crate::tls::credentials::Credentials;
+use crate::tls::sni::ByName;
+
+/// The certificates of the listeners.
+#[derive(Debug, Clone, Default)]
+pub struct Presented {
+    /// For clients that ask for no name, or for one that has no certificate of its own: one per kind
+    /// of key.
+    pub default: Vec<Credentials>,
+    /// For the names that have their own: one per kind of key.
+    pub by_name: ByName<Vec<Credentials>>,
+}
+
+impl Presented {
+    pub(super) fn resolver(&self) -> Arc<dyn ResolvesServerCert> {
+        let default = ByKeyType::of(&self.default);
+        if self.by_name.is_empty() {
+            return Arc::new(default);
+        }
+        let Ok(by_name) =
+            self.by_name.try_map(|credentials| Ok::<_, std::convert::Infallible>(ByKeyType::of(credentials)));
+        Arc::new(ByServerName { by_name, default })
+    }
+}
+
+/// Those of the name that is asked for, else the default (kong/runloop/certificate.lua, `find_certificate`).
+#[derive(Debug)]
+struct ByServerName {
+    by_name: ByName<ByKeyType>,
+    default: ByKeyType,
+}
+
+impl ResolvesServerCert for ByServerName {
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        self.by_name.find(hello.server_name()).unwrap_or(&self.default).resolve(hello)
+    }
+}
+
+/// The first of our certificates whose key the client can verify: RSA beside ECDSA.
+#[derive(Debug)]
+struct ByKeyType(Box<[Arc<CertifiedKey>]>);
+
+impl ByKeyType {
+    fn of(credentials: &[Credentials]) -> Self {
+        Self(credentials.iter().map(|credentials| Arc::clone(credentials.certified())).collect())
+    }
+}
+
+impl ResolvesServerCert for ByKeyType {
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        let fits = |key: &&Arc<CertifiedKey>| key.key.choose_scheme(hello.signature_schemes()).is_some();
+        self.0.iter().find(fits).cloned()
+    }
+}
