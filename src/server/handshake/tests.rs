@@ -140,7 +140,7 @@ const NAMES_NO_CA: &str = "No client certificate CA names sent";
 /// Under both versions: the certificate shown, and whether the client is asked, and for whose.
 fn check(node: &Node, configs: &ServerConfigs, server_name: Option<&str>, own: &str, asked: Option<&str>) {
     for version in ["-tls1_2", "-tls1_3"] {
-        let name = server_name.map_or(vec!["-noservername"], |name| vec!["-servername", name]);
+        let name = server_name.map_or_else(|| vec!["-noservername"], |name| vec!["-servername", name]);
         let (peer, told) = node.openssl(configs, &[&[version], &name[..]].concat());
         let context = format!("{server_name:?} {version}: {peer:?}\n{told}");
         let peer = peer.unwrap_or_else(|_| panic!("{context}"));
