@@ -5,9 +5,11 @@
 //! it once, so that a request never sees half of a change.
 
 mod access;
+pub mod balance;
 mod files;
 mod listener;
 mod service;
+mod target;
 pub mod watch;
 
 use std::sync::Arc;
@@ -24,7 +26,8 @@ use crate::tls::credentials::Side;
 pub use self::access::verifier;
 pub use self::files::certificates;
 pub use self::listener::ListenerTls;
-pub use self::service::{Service, server_name, server_trust};
+pub use self::service::{Service, ServicePlan, TlsDefaults, server_name, server_trust};
+pub use self::target::{Target, Terms};
 
 /// Everything a request needs, ready to use.
 #[derive(Debug)]

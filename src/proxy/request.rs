@@ -190,9 +190,9 @@ fn expect(headers: &mut HeaderMap) {
 
 fn uri(asked: &Uri, service: &Service) -> Result<Uri, Refusal> {
     let root = PathAndQuery::from_static("/");
-    let path = path::join(&service.upstream.target.path, asked.path_and_query().unwrap_or(&root)).map_err(
-        |error| Refusal::new(Reply::URI_TOO_LONG, format!("the upstream path is too long: {error}")),
-    )?;
+    let path = path::join(&service.path, asked.path_and_query().unwrap_or(&root)).map_err(|error| {
+        Refusal::new(Reply::URI_TOO_LONG, format!("the upstream path is too long: {error}"))
+    })?;
     Ok(Uri::from(path))
 }
 
