@@ -226,3 +226,134 @@ impl<'a> Way<'a> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{self, Link, Scheme};
+    use crate::pki::{Authority, Leaf};
+    use crate::snapshot::balance::{Member, UpstreamPlan};
+    use crate::snapshot::{ServicePlan, Terms, TlsDefaults};
+    use crate::tls::credentials::{Credentials, Side};
+    use rustls::RootCertStore;
+    use rustls::pki_types::UnixTime;
+
+    const WAIT: Duration = Duration::from_secs(1);
+
+    fn terms() -> Terms {
+        Terms {
+            scheme: Scheme::Https,
+            link: Link::Auto,
+            connect_timeout: WAIT,
+            read_timeout: WAIT,
+            write_timeout: WAIT,
+            link_timeout: WAIT,
+            keepalive_pool_size: 1,
+            keepalive_max_requests: 0,
+            keepalive_idle_timeout: WAIT,
+        }
+    }
+
+    /// `https://gateway.example`, and what it is shown.
+    fn service(shown: &Credentials, balance: Option<Arc<Balance>>) -> Arc<Service> {
+        let address = config::Target {
+            scheme: Scheme::Https,
+            host: "gateway.example".into(),
+            port: 443,
+            path: String::new(),
+        };
+        let plan = ServicePlan {
+            address,
+            terms: terms(),
+            retries: 1,
+            client_certificate: Some(shown.clone()),
+            tls_verify: Some(false),
+            ca_certificates: None,
+            tls_verify_depth: None,
+            balance,
+        };
+        let defaults = TlsDefaults {
+            verify: true,
+            ca_certificates: Arc::new(RootCertStore::empty()),
+            credentials: None,
+        };
+        Arc::new(Service::new(plan, &defaults).unwrap())
+    }
+
+    fn credentials(name: &str) -> Credentials {
+        let issued = Authority::new("ca").unwrap().issue(&Leaf::client(name)).unwrap();
+        Credentials::new(issued.chain(), issued.key(), Side::Client, UnixTime::now()).unwrap()
+    }
+
+    fn balance(ports: &[u16]) -> Arc<Balance> {
+        let member = |port: &u16| Member { host: "10.0.0.1".into(), port: *port, weight: 1 };
+        let plan = UpstreamPlan {
+            name: "gateway.example".into(),
+            members: ports.iter().map(member).collect(),
+            algorithm: Algorithm::RoundRobin,
+            host_header: None,
+            client_certificate: None,
+            health: None,
+        };
+        let defaults = TlsDefaults {
+            verify: true,
+            ca_certificates: Arc::new(RootCertStore::empty()),
+            credentials: None,
+        };
+        Arc::new(Balance::new(plan, &defaults).unwrap())
+    }
+
+    fn pools() -> Rc<Pools> {
+        Pools::new(1024, &Sweep::new(), &Arc::default())
+    }
+
+    fn nothing<'a>() -> Asked<'a> {
+        unreachable!("nothing is hashed")
+    }
+
+    #[test]
+    fn services_at_the_same_address_never_share_a_connection() {
+        let pools = pools();
+        let [one, other] = ["one", "other"].map(|name| {
+            let shown = credentials(name);
+            let alone = Backend::new(&service(&shown, None), &pools);
+            let balanced = Backend::new(&service(&shown, Some(balance(&[443]))), &pools);
+            (shown, alone, balanced)
+        });
+        let mut seen: Vec<Rc<Pool>> = Vec::new();
+        for (shown, alone, balanced) in [&one, &other] {
+            for pool in [alone.pool(0), balanced.pool(0)] {
+                let presented = pool.target().dialer.as_ref().unwrap().credentials().unwrap();
+                assert!(Arc::ptr_eq(presented.certified(), shown.certified()));
+                assert!(seen.iter().all(|other| !Rc::ptr_eq(other, pool)));
+                seen.push(Rc::clone(pool));
+            }
+        }
+    }
+
+    #[test]
+    fn a_pool_is_made_when_it_is_needed_and_kept() {
+        let pools = pools();
+        let backend = Backend::new(&service(&credentials("app"), Some(balance(&[1, 2, 3]))), &pools);
+        assert!(pools.made().is_empty());
+        assert!(Rc::ptr_eq(backend.pool(1), backend.pool(1)));
+        assert_eq!(pools.made().len(), 1);
+        pools.retire();
+        assert!(backend.pool(1).is_retired() && backend.pool(2).is_retired());
+    }
+
+    #[test]
+    fn a_request_goes_to_each_target_once_at_the_most() {
+        let pools = pools();
+        let backend = Backend::new(&service(&credentials("app"), Some(balance(&[1, 2, 3]))), &pools);
+        let mut way = backend.way(false, nothing).unwrap();
+        let mut seen = vec![way.target().port];
+        while way.turn_to_another() {
+            seen.push(way.target().port);
+        }
+        seen.sort_unstable();
+        assert_eq!(seen, [1, 2, 3]);
+        let alone = Backend::new(&service(&credentials("app"), None), &pools);
+        assert!(!alone.way(false, nothing).unwrap().turn_to_another());
+    }
+}

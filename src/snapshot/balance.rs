@@ -226,7 +226,7 @@ pub(super) fn named(
 }
 
 /// Probes keep no connection, so only the waits have a meaning.
-fn terms(scheme: Scheme, timeout: Duration) -> Terms {
+pub(super) fn terms(scheme: Scheme, timeout: Duration) -> Terms {
     Terms {
         scheme,
         link: Link::Http1,

@@ -215,3 +215,121 @@ pub(super) fn upstream_cas(cas: &CaFiles, now: UnixTime) -> Result<Vec<Certifica
         trust::usable(found, now).map_err(|error| Problem::new(said, error.to_string(), advice))
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::config::Scheme;
+    use crate::pki::{Authority, Leaf};
+    use crate::snapshot::balance::{Algorithm, Member, UpstreamPlan, terms};
+
+    fn credentials(name: &str) -> Credentials {
+        let issued = Authority::new("ca").unwrap().issue(&Leaf::client(name)).unwrap();
+        Credentials::new(issued.chain(), issued.key(), Side::Client, UnixTime::now()).unwrap()
+    }
+
+    fn plan(scheme: Scheme, client_certificate: Option<Credentials>) -> ServicePlan {
+        let port = scheme.default_port();
+        ServicePlan {
+            address: config::Target { scheme, host: "orders.internal".into(), port, path: "/base".into() },
+            terms: terms(scheme, Duration::from_secs(1)),
+            retries: 5,
+            client_certificate,
+            tls_verify: Some(false),
+            ca_certificates: None,
+            tls_verify_depth: None,
+            balance: None,
+        }
+    }
+
+    fn defaults(verify: bool, credentials: Option<Credentials>) -> TlsDefaults {
+        TlsDefaults { verify, ca_certificates: Arc::new(RootCertStore::empty()), credentials }
+    }
+
+    fn upstream(client_certificate: Option<Credentials>, targets: &[(&str, u16)]) -> Arc<Balance> {
+        let member =
+            |(host, port): &(&str, u16)| Member { host: (*host).to_owned(), port: *port, weight: 100 };
+        let plan = UpstreamPlan {
+            name: "orders.internal".into(),
+            members: targets.iter().map(member).collect(),
+            algorithm: Algorithm::RoundRobin,
+            host_header: None,
+            client_certificate,
+            health: None,
+        };
+        Arc::new(Balance::new(plan, &defaults(true, None)).unwrap())
+    }
+
+    #[test]
+    fn the_services_certificate_goes_before_the_upstreams_and_that_before_the_global_one() {
+        let [own, upstreams, global] = ["own", "upstream", "global"].map(credentials);
+        for scheme in [Scheme::Https, Scheme::Grpcs] {
+            let check = |service: bool, upstream: bool, all: bool, expected: Option<&Credentials>| {
+                let balance = self::upstream(upstream.then(|| upstreams.clone()), &[("a.example", 443)]);
+                let plan =
+                    ServicePlan { balance: Some(balance), ..plan(scheme, service.then(|| own.clone())) };
+                let defaults = defaults(true, all.then(|| global.clone()));
+                let service = Service::new(plan, &defaults).unwrap();
+                let dialer = service.targets[0].dialer.as_ref().unwrap();
+                let shown = dialer.credentials().map(Credentials::certified);
+                assert_eq!(shown.map(Arc::as_ptr), expected.map(|it| Arc::as_ptr(it.certified())));
+                assert!(!dialer.is_mutual(), "who does not ask is served, as in Kong");
+            };
+            check(true, true, true, Some(&own));
+            check(false, true, true, Some(&upstreams));
+            check(false, false, true, Some(&global));
+            check(false, false, false, None);
+        }
+    }
+
+    #[test]
+    fn verification_is_the_services_word_or_the_global_one() {
+        let roots = Arc::new(RootCertStore::empty());
+        let check = |global: bool, said: Option<bool>, depth: Option<u32>, expected: &str| {
+            let trust = match defaults(global, None).trust(said, Some(&roots), depth) {
+                ServerTrust::Verify(used) => {
+                    assert!(Arc::ptr_eq(&used, &roots));
+                    "verify".to_owned()
+                }
+                ServerTrust::VerifyWithin(_, depth) => format!("verify within {depth}"),
+                ServerTrust::Anything => "anything".to_owned(),
+            };
+            assert_eq!(trust, expected, "{global} {said:?} {depth:?}");
+        };
+        check(true, None, None, "verify");
+        check(true, None, Some(0), "verify within 0");
+        check(true, Some(false), Some(3), "anything");
+        check(false, None, None, "anything");
+        check(false, Some(true), Some(3), "verify within 3");
+        assert!(
+            Service::new(
+                ServicePlan { tls_verify: None, ..plan(Scheme::Https, None) },
+                &defaults(true, None)
+            )
+            .is_err()
+        );
+    }
+
+    #[test]
+    fn targets_are_the_upstreams_or_the_service_itself() {
+        let names = |service: &Service| {
+            let name =
+                |target: &Arc<Target>| target.dialer.as_ref().unwrap().server_name().to_str().into_owned();
+            service.targets.iter().map(|target| (target.label.to_string(), name(target))).collect::<Vec<_>>()
+        };
+        let alone = Service::new(plan(Scheme::Grpcs, None), &defaults(true, None)).unwrap();
+        let expected = ("grpcs://orders.internal/base".to_owned(), "orders.internal".to_owned());
+        assert_eq!(names(&alone), [expected]);
+        assert_eq!(alone.targets[0].terms.link, Link::Http2);
+        assert_eq!((alone.path.as_str(), alone.host.as_bytes()), ("/base", &b"orders.internal"[..]));
+        let balance = upstream(None, &[("10.0.0.1", 8443), ("b.example", 443)]);
+        let many = ServicePlan { balance: Some(balance), ..plan(Scheme::Https, None) };
+        let many = Service::new(many, &defaults(true, None)).unwrap();
+        let expected =
+            [("https://10.0.0.1:8443/base", "orders.internal"), ("https://b.example/base", "b.example")];
+        assert_eq!(names(&many), expected.map(|(label, name)| (label.to_owned(), name.to_owned())));
+        assert_eq!(many.targets[0].host_header, "10.0.0.1:8443");
+    }
+}
