@@ -4,12 +4,15 @@
 //! HTTP it came in. Nothing it touches is shared with other workers but the snapshot.
 
 mod attempt;
+mod backend;
+mod balancer;
 pub mod body;
 pub mod client;
 mod dial;
 pub mod error;
 pub mod exchange;
 mod forward;
+pub mod health;
 mod http1;
 pub mod interim;
 mod last_words;
@@ -21,7 +24,7 @@ mod response;
 pub mod upgrade;
 mod version;
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,11 +34,14 @@ use http::request::Parts;
 use http::{HeaderMap, Request, Response};
 use rustls::pki_types::UnixTime;
 
+use self::backend::{Backend, Pools, Way};
+use self::balancer::Asked;
 use self::body::Body;
 use self::client::Client;
 use self::error::UpstreamError;
 use self::exchange::{Exchange, Record};
 use self::forward::{Outgoing, forward};
+use self::health::Board;
 use self::interim::Interim;
 use self::pool::Pool;
 use self::upgrade::{Answer, upgrade};
@@ -52,14 +58,17 @@ pub struct Proxy {
     current: RefCell<Rc<Current>>,
     record: Rc<Record>,
     sweep: Rc<Sweep>,
+    health: Arc<Board>,
 }
 
 /// A snapshot with this worker's connections to its services.
 #[derive(Debug)]
 struct Current {
     snapshot: Arc<Snapshot>,
-    pools: Vec<Rc<Pool>>,
-    /// Whether [`Proxy::new_pools`] has told of them.
+    /// One per service, made when it is first asked for: there may be thousands.
+    backends: Vec<OnceCell<Backend>>,
+    pools: Rc<Pools>,
+    /// Whether [`Proxy::pools_to_open`] has told of them.
     told: Cell<bool>,
 }
 
@@ -89,12 +98,17 @@ impl From<UpstreamError> for Refusal {
 }
 
 impl Proxy {
-    /// A pipeline with pools of its own. Call within the worker's runtime.
+    /// A pipeline with pools of its own; `health` is that of all workers. Call within the worker's runtime.
     #[must_use]
-    pub fn new(published: Arc<ArcSwap<Snapshot>>, record: Record, sweep: &Rc<Sweep>) -> Rc<Self> {
-        let current = Rc::new(Current::of(published.load_full(), sweep));
+    pub fn new(
+        published: Arc<ArcSwap<Snapshot>>,
+        record: Record,
+        sweep: &Rc<Sweep>,
+        health: Arc<Board>,
+    ) -> Rc<Self> {
+        let current = Rc::new(Current::of(published.load_full(), sweep, &health));
         let (record, sweep) = (Rc::new(record), Rc::clone(sweep));
-        Rc::new(Self { published, current: RefCell::new(current), record, sweep })
+        Rc::new(Self { published, current: RefCell::new(current), record, sweep, health })
     }
 
     /// The deadlines of this worker.
@@ -115,17 +129,26 @@ impl Proxy {
         Arc::clone(&self.current().snapshot)
     }
 
-    /// This worker's pools, one per service of the snapshot in force.
+    /// This worker's pools that were needed under the snapshot in force.
     #[must_use]
     pub fn pools(&self) -> Vec<Rc<Pool>> {
-        self.current().pools.clone()
+        self.current().pools.made()
     }
 
-    /// The same, once per snapshot: for whoever opens them before the first request.
+    /// Once per snapshot, the pools that are to be opened before the first request.
     #[must_use]
-    pub fn new_pools(&self) -> Vec<Rc<Pool>> {
+    pub fn pools_to_open(&self) -> Vec<Rc<Pool>> {
         let current = self.current();
-        if current.told.replace(true) { Vec::new() } else { current.pools.clone() }
+        if current.told.replace(true) {
+            return Vec::new();
+        }
+        let services = current.snapshot.services.iter().enumerate();
+        let opened = services.filter(|(_, service)| service.open_at_start);
+        let pools = opened.flat_map(|(index, service)| {
+            let backend = current.backend(index);
+            (0..service.targets.len()).map(|target| Rc::clone(backend.pool(target)))
+        });
+        pools.collect()
     }
 
     /// Answers one request. Every way out is recorded, once.
@@ -169,54 +192,60 @@ impl Proxy {
         let permit = authorize(policy, client, &head.headers, snapshot)?;
         exchange.permitted(&permit, &snapshot.reserved);
         let no_service = || Refusal::new(Reply::NO_SERVICE, "the route has no service");
-        let pool = &current.pools[found.route.service.ok_or_else(no_service)?];
-        let asked = request::rewrite(&mut head, incoming, &permit, snapshot, (&found, pool.service()))?;
+        let backend = current.backend(found.route.service.ok_or_else(no_service)?);
+        let asked = request::rewrite(&mut head, incoming, &permit, snapshot, (&found, backend.service()))?;
+        let keeps_host = snapshot.keeps_host(found.route) && !exchange.host().is_empty();
+        let mut way = backend.way(keeps_host, || hashable(&head, exchange, &permit))?;
+        way.address(&mut head.headers);
         let limits = (snapshot.deadlines.client_body, snapshot.limits.client_max_body_size);
         let body = body.of_request(exchange, &self.sweep, limits.0, limits.1);
         let request = Request::from_parts(head, body);
         let answer = match asked {
             // Boxed: seldom, and large.
-            Some(asked) => Box::pin(self.switch(&permit, pool, request, asked, incoming)).await,
-            None => self.send(&permit, pool, request, incoming).await,
+            Some(asked) => Box::pin(self.switch(&permit, &mut way, request, asked, incoming)).await,
+            None => self.send(&permit, &mut way, request, incoming).await,
         };
         // When the request's body failed, the upstream's failure is only its consequence.
         let mut response = answer.map_err(|error| exchange.request_fault().unwrap_or(error))?;
         response::rewrite(&mut response, exchange, snapshot.forwarding.response_headers);
+        if let Some(cookie) = way.cookie() {
+            response::set_cookie(response.headers_mut(), cookie);
+        }
         Ok(response)
     }
 
     async fn send(
         &self,
         permit: &Permit,
-        pool: &Rc<Pool>,
+        way: &mut Way<'_>,
         request: Request<Body>,
         incoming: &Incoming<'_>,
     ) -> Result<Response<Body>, UpstreamError> {
         let Incoming { exchange, interim, is_grpc, .. } = *incoming;
         let outgoing = Outgoing { request, is_grpc, exchange, interim, sweep: &self.sweep };
-        let (response, lease) = forward(permit, pool, outgoing).await?;
+        let (response, lease) = forward(permit, way, outgoing).await?;
         exchange.answered();
-        let read_timeout = pool.service().upstream.read_timeout;
+        let read_timeout = way.target().terms.read_timeout;
         Ok(response.map(|body| body.of_response(exchange, &self.sweep, read_timeout, Some(lease))))
     }
 
     async fn switch(
         &self,
         permit: &Permit,
-        pool: &Rc<Pool>,
+        way: &mut Way<'_>,
         mut request: Request<Body>,
         asked: Upgrade,
         incoming: &Incoming<'_>,
     ) -> Result<Response<Body>, UpstreamError> {
         let Incoming { client, exchange, interim, .. } = *incoming;
         asked.clone().set(request.headers_mut());
-        let answer = upgrade(permit, pool, request, exchange, interim, &self.sweep).await?;
+        let answer = upgrade(permit, way, request, exchange, interim, &self.sweep).await?;
         exchange.answered();
         match answer {
             Answer::Switched(mut response, tunnel) => {
                 let chosen = hop_by_hop::strip_response(response.headers_mut());
                 let Some(chosen) = chosen.filter(|chosen| asked.offers(chosen)) else {
-                    let text = format!("{} switched to a protocol nobody asked for", pool.service().label);
+                    let text = format!("{} switched to a protocol nobody asked for", way.target().label);
                     return Err(UpstreamError::Protocol(text.into()));
                 };
                 chosen.set(response.headers_mut());
@@ -224,7 +253,7 @@ impl Proxy {
                 Ok(response)
             }
             Answer::Refused(response, lease) => {
-                let read_timeout = pool.service().upstream.read_timeout;
+                let read_timeout = way.target().terms.read_timeout;
                 Ok(response.map(|body| body.of_response(exchange, &self.sweep, read_timeout, Some(lease))))
             }
         }
@@ -235,8 +264,8 @@ impl Proxy {
         let published = self.published.load();
         let mut current = self.current.borrow_mut();
         if !Arc::ptr_eq(&current.snapshot, &published) {
-            current.pools.iter().for_each(|pool| pool.retire());
-            *current = Rc::new(Current::of(Arc::clone(&published), &self.sweep));
+            current.pools.retire();
+            *current = Rc::new(Current::of(Arc::clone(&published), &self.sweep, &self.health));
         }
         Rc::clone(&current)
     }
@@ -268,11 +297,20 @@ struct Incoming<'a> {
     is_grpc: bool,
 }
 
+/// What the target can be chosen by.
+fn hashable<'a>(head: &'a Parts, exchange: &'a Exchange, permit: &'a Permit) -> Asked<'a> {
+    let caller = permit.caller().map(|caller| caller.certificate.leaf.der().as_ref());
+    Asked { headers: &head.headers, uri: exchange.uri(), client: exchange.client(), caller }
+}
+
 impl Current {
-    fn of(snapshot: Arc<Snapshot>, sweep: &Rc<Sweep>) -> Self {
-        let max_header_bytes = snapshot.limits.max_header_bytes;
-        let pools =
-            snapshot.services.iter().map(|service| Pool::new(service, max_header_bytes, sweep)).collect();
-        Self { snapshot, pools, told: Cell::new(false) }
+    fn of(snapshot: Arc<Snapshot>, sweep: &Rc<Sweep>, health: &Arc<Board>) -> Self {
+        let pools = Pools::new(snapshot.limits.max_header_bytes, sweep, health);
+        let backends = snapshot.services.iter().map(|_| OnceCell::new()).collect();
+        Self { snapshot, backends, pools, told: Cell::new(false) }
+    }
+
+    fn backend(&self, service: usize) -> &Backend {
+        self.backends[service].get_or_init(|| Backend::new(&self.snapshot.services[service], &self.pools))
     }
 }

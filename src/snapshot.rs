@@ -5,9 +5,11 @@
 //! it once, so that a request never sees half of a change.
 
 mod access;
+pub mod balance;
 mod files;
 mod listener;
 mod service;
+mod target;
 pub mod watch;
 
 use std::sync::Arc;
@@ -26,7 +28,8 @@ use crate::tls::server::ServerConfigs;
 
 pub use self::access::verifier;
 pub use self::files::certificates;
-pub use self::service::{Service, server_name, server_trust};
+pub use self::service::{Service, ServicePlan, TlsDefaults, server_name, server_trust};
+pub use self::target::{Target, Terms};
 
 /// Everything a request needs, ready to use.
 #[derive(Debug)]
@@ -87,6 +90,12 @@ impl Snapshot {
             deadlines: config.deadlines,
             stamps,
         })
+    }
+
+    /// Whether services get the client's own `Host` on this route.
+    #[must_use]
+    pub fn keeps_host(&self, route: &Route) -> bool {
+        self.forwarding.preserve_host || route.preserve_host
     }
 }
 

@@ -61,6 +61,9 @@ impl Reply {
     /// The upstream cannot be asked now.
     pub const UNAVAILABLE: Self =
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "The upstream server is currently unavailable");
+    /// All targets of the upstream are unhealthy (kong/runloop/balancer/init.lua).
+    pub const NO_PEER: Self =
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "failure to get a peer from the ring-balancer");
     /// The upstream's host name is not known.
     pub const NAME_NOT_RESOLVED: Self = Self::new(StatusCode::SERVICE_UNAVAILABLE, "name resolution failed");
     /// The upstream did not answer in time.

@@ -1,4 +1,4 @@
-//! From a service to a connection: name, TCP, TLS, and the proof that the link is mutual.
+//! From a target to a connection: name, TCP, TLS, and the proof that the link is mutual.
 
 use std::cell::Cell;
 use std::io;
@@ -10,7 +10,7 @@ use tokio_rustls::TlsConnector;
 
 use super::error::{UpstreamError, chain, tls_error, tls_failure};
 use crate::lifecycle::deadline::Sweep;
-use crate::snapshot::Service;
+use crate::snapshot::Target;
 use crate::tls::client::Dialer;
 use crate::tls::read_ahead::ReadAhead;
 use crate::tls::stream::Stream;
@@ -47,39 +47,34 @@ pub(super) struct Dialled {
 
 /// Connects, all within `connect_timeout`. A name that is not answered in that time is not known:
 /// so it is with docker's names while their container is away.
-pub(super) async fn dial(
-    service: &Service,
-    offer: Offer,
-    sweep: &Rc<Sweep>,
-) -> Result<Dialled, UpstreamError> {
+pub(super) async fn dial(target: &Target, offer: Offer, sweep: &Rc<Sweep>) -> Result<Dialled, UpstreamError> {
     let deadline = sweep.deadline();
     let resolved = Cell::new(false);
-    let work = connect(service, offer, &resolved);
-    let ended = deadline.limit("connect_timeout", service.upstream.connect_timeout, work).await;
+    let work = connect(target, offer, &resolved);
+    let ended = deadline.limit("connect_timeout", target.terms.connect_timeout, work).await;
     ended.unwrap_or_else(|name| {
         Err(match resolved.get() {
-            true => UpstreamError::TimedOut { name, upstream: service.label.as_ref().into() },
-            false => name_unknown(service, io::Error::new(io::ErrorKind::TimedOut, format!("{name} passed"))),
+            true => UpstreamError::TimedOut { name, upstream: target.label.as_ref().into() },
+            false => name_unknown(target, io::Error::new(io::ErrorKind::TimedOut, format!("{name} passed"))),
         })
     })
 }
 
-async fn connect(service: &Service, offer: Offer, resolved: &Cell<bool>) -> Result<Dialled, UpstreamError> {
-    let tcp = tcp(service, resolved).await?;
-    match &service.dialer {
+async fn connect(target: &Target, offer: Offer, resolved: &Cell<bool>) -> Result<Dialled, UpstreamError> {
+    let tcp = tcp(target, resolved).await?;
+    match &target.dialer {
         None => Ok(Dialled { stream: Stream::Plain(tcp), http2: offer == Offer::Http2 }),
-        Some(dialer) => tls(service, dialer, tcp, offer).await,
+        Some(dialer) => tls(target, dialer, tcp, offer).await,
     }
 }
 
-fn name_unknown(service: &Service, cause: io::Error) -> UpstreamError {
-    UpstreamError::NameUnknown { host: service.upstream.target.host.clone(), cause: Rc::new(cause) }
+fn name_unknown(target: &Target, cause: io::Error) -> UpstreamError {
+    UpstreamError::NameUnknown { host: target.host.clone(), cause: Rc::new(cause) }
 }
 
-async fn tcp(service: &Service, resolved: &Cell<bool>) -> Result<TcpStream, UpstreamError> {
-    let target = &service.upstream.target;
+async fn tcp(target: &Target, resolved: &Cell<bool>) -> Result<TcpStream, UpstreamError> {
     let addresses = lookup_host((target.host.as_str(), target.port)).await;
-    let addresses = addresses.map_err(|cause| name_unknown(service, cause))?;
+    let addresses = addresses.map_err(|cause| name_unknown(target, cause))?;
     resolved.set(true);
     let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
     for address in addresses {
@@ -92,11 +87,11 @@ async fn tcp(service: &Service, resolved: &Cell<bool>) -> Result<TcpStream, Upst
             Err(error) => last = error,
         }
     }
-    Err(UpstreamError::Unreachable { upstream: service.label.as_ref().into(), cause: Rc::new(last) })
+    Err(UpstreamError::Unreachable { upstream: target.label.as_ref().into(), cause: Rc::new(last) })
 }
 
 async fn tls(
-    service: &Service,
+    target: &Target,
     dialer: &Dialer,
     tcp: TcpStream,
     offer: Offer,
@@ -105,28 +100,28 @@ async fn tls(
     let name: ServerName<'static> = dialer.server_name().clone();
     let connector = TlsConnector::from(config);
     let stream =
-        connector.connect(name, ReadAhead::new(tcp)).await.map_err(|error| handshake(service, &error))?;
+        connector.connect(name, ReadAhead::new(tcp)).await.map_err(|error| handshake(target, &error))?;
     if dialer.is_mutual() && !asked.is_true() {
-        return Err(UpstreamError::NotMutual(service.label.as_ref().into()));
+        return Err(UpstreamError::NotMutual(target.label.as_ref().into()));
     }
     let http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
     if offer == Offer::Http2 && !http2 {
-        let text = format!("{} does not speak HTTP/2 (ALPN), which upstream_http demands", service.label);
+        let text = format!("{} does not speak HTTP/2 (ALPN), which upstream_http demands", target.label);
         return Err(UpstreamError::Protocol(text.into()));
     }
     Ok(Dialled { stream: Stream::Tls(Box::new(stream.into())), http2 })
 }
 
-fn handshake(service: &Service, error: &io::Error) -> UpstreamError {
+fn handshake(target: &Target, error: &io::Error) -> UpstreamError {
     let text =
-        tls_error(error).map(|tls| tls_failure(&service.label, tls)).unwrap_or_else(|| match error.kind() {
+        tls_error(error).map(|tls| tls_failure(&target.label, tls)).unwrap_or_else(|| match error.kind() {
             io::ErrorKind::UnexpectedEof => {
                 format!(
                     "{} closed the connection in the TLS handshake; is its port a TLS port?",
-                    service.label
+                    target.label
                 )
             }
-            _ => format!("the TLS handshake with {} broke: {}", service.label, chain(error)),
+            _ => format!("the TLS handshake with {} broke: {}", target.label, chain(error)),
         });
     UpstreamError::Handshake(text.into())
 }

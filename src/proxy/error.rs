@@ -20,6 +20,9 @@ pub enum UpstreamError {
         /// The resolver's words.
         cause: Rc<std::io::Error>,
     },
+    /// An upstream has no targets, or none that is healthy.
+    #[error("{0}")]
+    NoTarget(Rc<str>),
     /// No TCP connection.
     #[error("{upstream} cannot be reached: {cause}; is it running, and is the port right?")]
     Unreachable {
@@ -72,6 +75,7 @@ impl UpstreamError {
     #[must_use]
     pub fn reply(&self) -> Reply {
         match self {
+            Self::NoTarget(_) => Reply::NO_PEER,
             Self::TimedOut { .. } => Reply::GATEWAY_TIMEOUT,
             Self::BodyTooLarge(_) => Reply::PAYLOAD_TOO_LARGE,
             Self::BodyTimedOut(_) => Reply::REQUEST_TIMEOUT,

@@ -14,14 +14,15 @@ use std::time::{Duration, Instant, SystemTime};
 use http::request::Parts;
 use http::{HeaderMap, Method, Uri, Version};
 
+use super::balancer::Turn;
 use super::client::Client;
 use super::error::UpstreamError;
-use crate::config;
 use crate::lifecycle::deadline::{Deadline, Sweep};
 use crate::message::identity_headers::Reserved;
 use crate::message::request_id::RequestId;
 use crate::message::trailers;
 use crate::policy::Permit;
+use crate::snapshot::Terms;
 use crate::telemetry::access_log::{AccessLog, Line};
 use crate::telemetry::counters::Counters;
 
@@ -63,6 +64,7 @@ pub struct Exchange {
     permit: OnceCell<Arc<Permit>>,
     reserved: OnceCell<Arc<Reserved>>,
     upstream: RefCell<Option<Arc<str>>>,
+    turn: RefCell<Option<Turn>>,
     sent: Cell<Option<Instant>>,
     answered: Cell<Option<Instant>>,
     status: Cell<u16>,
@@ -109,6 +111,7 @@ impl Exchange {
             permit: OnceCell::new(),
             reserved: OnceCell::new(),
             upstream: RefCell::default(),
+            turn: RefCell::default(),
             sent: Cell::default(),
             answered: Cell::default(),
             status: Cell::default(),
@@ -163,6 +166,11 @@ impl Exchange {
     pub fn sent_to(&self, upstream: &Arc<str>) {
         self.sent.set(Some(Instant::now()));
         *self.upstream.borrow_mut() = Some(Arc::clone(upstream));
+    }
+
+    /// Counts with the target it was given to, in place of the one before, until it is over.
+    pub(super) fn takes(&self, turn: Turn) {
+        *self.turn.borrow_mut() = Some(turn);
     }
 
     /// Notes that the upstream's head arrived.
@@ -263,10 +271,10 @@ impl Exchange {
     pub(super) async fn limit_upstream<T>(
         &self,
         sweep: &Rc<Sweep>,
-        upstream: &config::Upstream,
+        terms: &Terms,
         work: impl Future<Output = T>,
     ) -> Result<T, &'static str> {
-        let (write_timeout, read_timeout) = (upstream.write_timeout, upstream.read_timeout);
+        let (write_timeout, read_timeout) = (terms.write_timeout, terms.read_timeout);
         let wait = self.upstream_wait.get_or_init(|| {
             Rc::new(UpstreamWait { deadline: sweep.deadline(), write_timeout, read_timeout })
         });
@@ -295,6 +303,21 @@ impl Exchange {
     #[must_use]
     pub fn upstream_latency_ms(&self) -> u64 {
         self.upstream_time().map_or(0, whole_milliseconds)
+    }
+
+    /// Since it was sent upstream the last time.
+    pub(super) fn since_sent(&self) -> Duration {
+        self.sent.get().map(|sent| sent.elapsed()).unwrap_or_default()
+    }
+
+    /// As the client sent it.
+    pub(super) fn uri(&self) -> &Uri {
+        &self.uri
+    }
+
+    /// Where the client is, as far as we believe it.
+    pub(super) fn client(&self) -> IpAddr {
+        self.client_address.get().unwrap_or_else(|| self.client.hop.peer())
     }
 
     fn upstream_time(&self) -> Option<Duration> {

@@ -14,7 +14,7 @@ use super::body::Body;
 use super::error::{UpstreamError, chain, tls_error, tls_failure};
 use super::exchange::UpstreamWait;
 use super::interim::Interim;
-use crate::snapshot::Service;
+use crate::snapshot::Target;
 use crate::tls::stream::Stream;
 
 /// Interim heads that may wait to be passed on; more are dropped: a flood must not cost memory.
@@ -24,7 +24,7 @@ const MAX_INTERIM: usize = 8;
 #[derive(Debug)]
 pub struct Http1 {
     send: SendRequest<Body>,
-    service: Arc<Service>,
+    target: Arc<Target>,
     uses: u64,
     driver: Driver,
 }
@@ -43,7 +43,7 @@ impl Drop for Driver {
 impl Http1 {
     /// Speaks HTTP/1.1 on `stream`; a task reads and writes it from here on.
     pub(super) async fn open(
-        service: &Arc<Service>,
+        target: &Arc<Target>,
         stream: Stream,
         max_header_bytes: usize,
     ) -> Result<Self, UpstreamError> {
@@ -51,14 +51,14 @@ impl Http1 {
             .max_header_size(max_header_bytes)
             .handshake(TokioIo::new(stream))
             .await
-            .map_err(|error| broken(service, &error))?;
+            .map_err(|error| broken(target, &error))?;
         let driver = tokio::task::spawn_local(async move {
             // What went wrong reaches the request that was on it.
             (&mut connection).await.ok()?;
             let parts = connection.into_parts();
             Some((parts.io.into_inner(), parts.read_buf))
         });
-        Ok(Self { send, service: Arc::clone(service), uses: 1, driver: Driver(driver) })
+        Ok(Self { send, target: Arc::clone(target), uses: 1, driver: Driver(driver) })
     }
 
     /// Lives until the request that is still being sent ends, or the upstream takes too long.
@@ -97,7 +97,7 @@ impl Http1 {
     ) -> Result<Response<Body>, Failed> {
         let reused = self.uses > 1;
         if let Err(error) = self.send.ready().await {
-            let failed = Failed::unsent(broken(&self.service, &error), request);
+            let failed = Failed::unsent(broken(&self.target, &error), request);
             return Err(Failed { reused, ..failed });
         }
         let mut heads = interim.map(|_| listen(&mut request));
@@ -114,7 +114,7 @@ impl Http1 {
             Ok(response) => Ok(response.map(Body::http1)),
             Err(mut failed) => {
                 let unsent = failed.take_message();
-                let error = broken(&self.service, failed.error());
+                let error = broken(&self.target, failed.error());
                 Err(Failed { unsent, reused, ..Failed::from(error) })
             }
         }
@@ -135,8 +135,8 @@ fn listen(request: &mut Request<Body>) -> mpsc::Receiver<Response<()>> {
 }
 
 /// hyper's error in our words.
-pub(super) fn broken(service: &Service, error: &hyper::Error) -> UpstreamError {
-    let label = &service.label;
+pub(super) fn broken(target: &Target, error: &hyper::Error) -> UpstreamError {
+    let label = &target.label;
     let io = std::error::Error::source(error).and_then(|source| source.downcast_ref::<std::io::Error>());
     if let Some(tls) = io.and_then(tls_error) {
         return UpstreamError::Handshake(tls_failure(label, tls).into());

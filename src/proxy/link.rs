@@ -24,7 +24,7 @@ use super::interim::Interim;
 use super::last_words::{LastWords, Listening};
 use super::pump::{Patience, pump};
 use crate::lifecycle::deadline::Sweep;
-use crate::snapshot::Service;
+use crate::snapshot::Target;
 use crate::tls::stream::Stream;
 
 /// 64 KiB frames and large windows: measured, 100 MB bodies cost half of what they do with
@@ -52,7 +52,7 @@ pub(super) struct Link {
 
 #[derive(Debug)]
 struct State {
-    service: Arc<Service>,
+    target: Arc<Target>,
     in_flight: Cell<usize>,
     /// Why it ended.
     ended: RefCell<Option<UpstreamError>>,
@@ -100,20 +100,20 @@ impl Link {
     /// Speaks HTTP/2 on `stream`, and waits for the answer to a PING: in TLS 1.3 a gateway's
     /// refusal of our certificate arrives only after our side of the handshake.
     pub(super) async fn open(
-        service: &Arc<Service>,
+        target: &Arc<Target>,
         stream: Stream,
         max_header_bytes: usize,
         sweep: &Rc<Sweep>,
         pool: &Rc<Ended>,
     ) -> Result<Self, UpstreamError> {
         let state = Rc::new(State {
-            service: Arc::clone(service),
+            target: Arc::clone(target),
             in_flight: Cell::new(0),
             ended: RefCell::default(),
             last_words: LastWords::default(),
             pool: Rc::clone(pool),
         });
-        let stream = Listening::new(stream, &service.label, &state.last_words);
+        let stream = Listening::new(stream, &target.label, &state.last_words);
         let (send, mut connection) = Builder::new()
             .enable_push(false)
             .initial_window_size(STREAM_WINDOW)
@@ -174,7 +174,7 @@ impl Link {
             .send_request(Request::from_parts(head, ()), bodyless)
             .map_err(|error| Failed::from(self.state.broken(&error)))?;
         if !bodyless {
-            let (sweep, after) = (Rc::clone(&self.sweep), self.state.service.upstream.write_timeout);
+            let (sweep, after) = (Rc::clone(&self.sweep), self.state.target.terms.write_timeout);
             tokio::task::spawn_local(async move {
                 // Its failure shows in the response: the stream is reset, and the exchange knows why.
                 let _ = pump(body, stream, &sweep, Patience { name: "write_timeout", after }).await;
@@ -246,7 +246,7 @@ async fn drive(
 
 impl State {
     fn quiet(&self) -> Duration {
-        self.service.upstream.link_timeout
+        self.target.terms.link_timeout
     }
 
     async fn prove_alive(&self, ping: &mut PingPong, sweep: &Rc<Sweep>) -> Result<(), UpstreamError> {
@@ -254,14 +254,14 @@ impl State {
         match deadline.limit("link_timeout", self.quiet(), ping.ping(Ping::opaque())).await {
             Ok(Ok(_)) => Ok(()),
             Ok(Err(error)) => Err(self.broken(&error)),
-            Err(name) => Err(UpstreamError::TimedOut { name, upstream: self.service.label.as_ref().into() }),
+            Err(name) => Err(UpstreamError::TimedOut { name, upstream: self.target.label.as_ref().into() }),
         }
     }
 
     fn reason(&self, ended: Result<(), h2::Error>) -> UpstreamError {
         match ended {
             Ok(()) => UpstreamError::Broken {
-                upstream: self.service.label.as_ref().into(),
+                upstream: self.target.label.as_ref().into(),
                 cause: "the other side closed the connection".into(),
             },
             Err(error) => self.broken(&error),
@@ -276,7 +276,7 @@ impl State {
         match self.last_words.get() {
             Some(text) => UpstreamError::Handshake(text),
             None => UpstreamError::Broken {
-                upstream: self.service.label.as_ref().into(),
+                upstream: self.target.label.as_ref().into(),
                 cause: chain(error).into(),
             },
         }

@@ -1,7 +1,7 @@
-//! The connections of one worker to one service: links shared by many requests, and
+//! The connections of one worker to one target of a service: links shared by many requests, and
 //! HTTP/1 connections used by one at a time.
 //!
-//! Shared with no other worker, so nothing here is locked. A pool belongs to one loaded
+//! Shared with no other worker, so nothing here is locked. A pool belongs to one loaded target of one
 //! service, and with it to one TLS identity: no request ever travels under another's.
 
 use std::cell::{Cell, RefCell};
@@ -22,7 +22,7 @@ use super::interim::Interim;
 use super::link::{Ended, InFlight, Link};
 use crate::config;
 use crate::lifecycle::deadline::Sweep;
-use crate::snapshot::Service;
+use crate::snapshot::Target;
 
 /// Links one worker opens at the most; each carries what the other side allows, often 100
 /// requests or more.
@@ -32,10 +32,10 @@ const MAX_LINKS: usize = 16;
 /// at once or other requests were faster: in a burst, each link is filled by those before it.
 const MAX_DIALS: usize = MAX_LINKS + 4;
 
-/// One worker's connections to one service.
+/// One worker's connections to one target.
 #[derive(Debug)]
 pub struct Pool {
-    service: Arc<Service>,
+    target: Arc<Target>,
     max_header_bytes: usize,
     sweep: Rc<Sweep>,
     links: RefCell<Vec<Link>>,
@@ -95,9 +95,9 @@ enum Connection {
 impl Pool {
     /// An empty pool.
     #[must_use]
-    pub fn new(service: &Arc<Service>, max_header_bytes: usize, sweep: &Rc<Sweep>) -> Rc<Self> {
+    pub fn new(target: &Arc<Target>, max_header_bytes: usize, sweep: &Rc<Sweep>) -> Rc<Self> {
         Rc::new(Self {
-            service: Arc::clone(service),
+            target: Arc::clone(target),
             max_header_bytes,
             sweep: Rc::clone(sweep),
             links: RefCell::default(),
@@ -111,8 +111,8 @@ impl Pool {
 
     /// Where this pool's connections go.
     #[must_use]
-    pub fn service(&self) -> &Arc<Service> {
-        &self.service
+    pub fn target(&self) -> &Arc<Target> {
+        &self.target
     }
 
     /// Opens the first connection before a request needs it.
@@ -157,12 +157,15 @@ impl Pool {
         exchange: &Exchange,
         interim: Option<&Interim>,
     ) -> Result<(Response<Body>, Lease), Failed> {
-        let connection = self.connection(self.offer(is_grpc)).await?;
+        let connection = match self.connection(self.offer(is_grpc)).await {
+            Ok(connection) => connection,
+            Err(error) => return Err(Failed::unreached(error, request)),
+        };
         exchange.handed_over(request.body().is_empty());
         match connection {
             Connection::Link(link) => {
                 let (response, in_flight) =
-                    link.send(super::version::http2(request, &self.service), interim).await?;
+                    link.send(super::version::http2(request, &self.target), interim).await?;
                 Ok((response, Lease::Link(in_flight)))
             }
             Connection::Http1(mut connection) => {
@@ -174,21 +177,17 @@ impl Pool {
 
     /// A connection of its own, for an upgrade.
     pub(super) async fn dedicated(&self) -> Result<Http1, UpstreamError> {
-        let dialled = dial(&self.service, Offer::Http1, &self.sweep).await?;
-        Http1::open(&self.service, dialled.stream, self.max_header_bytes).await
+        let dialled = dial(&self.target, Offer::Http1, &self.sweep).await?;
+        Http1::open(&self.target, dialled.stream, self.max_header_bytes).await
     }
 
     fn offer(&self, is_grpc: bool) -> Offer {
-        match self.service.upstream.link {
+        match self.target.terms.link {
             config::Link::Http1 => Offer::Http1,
             config::Link::Http2 => Offer::Http2,
             // Without ALPN nobody can ask; gRPC needs HTTP/2, everything else speaks HTTP/1.1.
-            config::Link::Auto if self.service.dialer.is_none() => {
-                if is_grpc || self.service.upstream.target.scheme.is_grpc() {
-                    Offer::Http2
-                } else {
-                    Offer::Http1
-                }
+            config::Link::Auto if self.target.dialer.is_none() => {
+                if is_grpc || self.target.terms.scheme.is_grpc() { Offer::Http2 } else { Offer::Http1 }
             }
             config::Link::Auto => Offer::Both,
         }
@@ -216,7 +215,7 @@ impl Pool {
             }
             Box::pin(self.dialled_link(offer)).await?;
         }
-        let text = format!("{} ends its connections as soon as they are open", self.service.label);
+        let text = format!("{} ends its connections as soon as they are open", self.target.label);
         Err(UpstreamError::Protocol(text.into()))
     }
 
@@ -244,7 +243,7 @@ impl Pool {
 
     /// Closes what was idle for longer than `upstream_keepalive_idle_timeout`.
     pub fn close_idle(&self) {
-        let Some(oldest) = self.sweep.now().checked_sub(self.service.upstream.keepalive_idle_timeout) else {
+        let Some(oldest) = self.sweep.now().checked_sub(self.target.terms.keepalive_idle_timeout) else {
             return;
         };
         let mut idle = self.idle.borrow_mut();
@@ -254,17 +253,17 @@ impl Pool {
     }
 
     fn put(&self, connection: Http1) {
-        let upstream = &self.service.upstream;
+        let terms = &self.target.terms;
         let mut idle = self.idle.borrow_mut();
-        let max_requests = upstream.keepalive_max_requests;
+        let max_requests = terms.keepalive_max_requests;
         let may_be_used = max_requests == 0 || connection.uses() < max_requests;
-        if may_be_used && !self.is_retired() && idle.len() < upstream.keepalive_pool_size {
+        if may_be_used && !self.is_retired() && idle.len() < terms.keepalive_pool_size {
             idle.push(Idle { connection, since: self.sweep.now() });
         }
     }
 
     async fn fresh(self: &Rc<Self>, offer: Offer) -> Result<Connection, UpstreamError> {
-        let dialled = dial(&self.service, offer, &self.sweep).await?;
+        let dialled = dial(&self.target, offer, &self.sweep).await?;
         self.speak(dialled).await
     }
 
@@ -272,14 +271,14 @@ impl Pool {
         self.speaks_http2.set(Some(dialled.http2));
         if dialled.http2 {
             let link =
-                Link::open(&self.service, dialled.stream, self.max_header_bytes, &self.sweep, &self.ended)
+                Link::open(&self.target, dialled.stream, self.max_header_bytes, &self.sweep, &self.ended)
                     .await?;
             if !self.is_retired() {
                 self.links.borrow_mut().push(link.clone());
             }
             return Ok(Connection::Link(link));
         }
-        Ok(Connection::Http1(Http1::open(&self.service, dialled.stream, self.max_header_bytes).await?))
+        Ok(Connection::Http1(Http1::open(&self.target, dialled.stream, self.max_header_bytes).await?))
     }
 
     /// Waits for the dial under way, or starts one: a thousand requests for a gateway that is

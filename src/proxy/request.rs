@@ -191,7 +191,7 @@ pub(super) fn rewrite(
         head.headers.remove(X_KONG_REQUEST_ID);
     }
     forwarded::append_via(&mut head.headers, head.version);
-    head.headers.insert(HOST, host(exchange, forwarding.preserve_host || found.route.preserve_host, service));
+    head.headers.insert(HOST, host(exchange, snapshot.keeps_host(found.route), service));
     expect(&mut head.headers);
     head.uri = uri(&head.uri, found, service)?;
     // An upgrade takes the whole connection, which HTTP/1.1 alone can give.
@@ -232,7 +232,7 @@ fn expect(headers: &mut HeaderMap) {
 fn uri(asked: &Uri, found: &Found<'_>, service: &Service) -> Result<Uri, Refusal> {
     let root = PathAndQuery::from_static("/");
     let asked = asked.path_and_query().unwrap_or(&root);
-    let path = path::upstream(&service.upstream.target.path, found, asked).map_err(|error| {
+    let path = path::upstream(&service.path, found, asked).map_err(|error| {
         Refusal::new(Reply::URI_TOO_LONG, format!("the upstream path is too long: {error}"))
     })?;
     Ok(Uri::from(path))

@@ -2,7 +2,7 @@
 
 use std::time::SystemTime;
 
-use http::header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, DATE, RETRY_AFTER, SERVER};
+use http::header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, DATE, RETRY_AFTER, SERVER, SET_COOKIE};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, Version};
 
@@ -40,6 +40,18 @@ pub(super) fn rewrite(response: &mut Response<Body>, exchange: &Exchange, ours: 
         headers.insert(X_KONG_REQUEST_ID, exchange.id().header_value().clone());
     }
     *response.version_mut() = Version::HTTP_11;
+}
+
+/// Gives the client a cookie of ours, in place of one of that name from the upstream
+/// (kong/runloop/balancer/init.lua, `set_cookie`).
+pub(super) fn set_cookie(headers: &mut HeaderMap, cookie: HeaderValue) {
+    let name = |value: &HeaderValue| value.as_bytes().split(|byte| *byte == b'=').next().map(<[u8]>::to_vec);
+    let others: Vec<_> =
+        headers.get_all(SET_COOKIE).iter().filter(|other| name(other) != name(&cookie)).cloned().collect();
+    headers.insert(SET_COOKIE, cookie);
+    for other in others {
+        headers.append(SET_COOKIE, other);
+    }
 }
 
 /// In which form a caller reads our own answers.

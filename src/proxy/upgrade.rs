@@ -12,11 +12,13 @@ use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
+use super::backend::Way;
 use super::body::Body;
 use super::error::UpstreamError;
 use super::exchange::Exchange;
+use super::http1::Http1;
 use super::interim::Interim;
-use super::pool::{Lease, Pool};
+use super::pool::Lease;
 use crate::lifecycle::deadline::{Deadline, Sweep};
 use crate::policy::Permit;
 use crate::tls::stream::Stream;
@@ -48,40 +50,63 @@ pub(super) enum Answer {
 /// Sends the request on a connection of its own. The permit is the proof that it may be sent.
 pub(super) async fn upgrade(
     _proof: &Permit,
-    pool: &Rc<Pool>,
-    request: Request<Body>,
+    way: &mut Way<'_>,
+    mut request: Request<Body>,
     exchange: &Rc<Exchange>,
     interim: Option<&Interim>,
     sweep: &Rc<Sweep>,
 ) -> Result<Answer, UpstreamError> {
-    let service = pool.service();
-    exchange.sent_to(&service.label);
-    let work = negotiate(pool, request, exchange, interim);
-    exchange
-        .limit_upstream(sweep, &service.upstream, work)
+    let connection = connection(way, exchange).await?;
+    way.address(request.headers_mut());
+    let target = way.target();
+    let work = negotiate(way, connection, request, exchange, interim);
+    let answer = exchange
+        .limit_upstream(sweep, &target.terms, work)
         .await
-        .unwrap_or_else(|name| Err(UpstreamError::TimedOut { name, upstream: service.label.as_ref().into() }))
+        .unwrap_or_else(|name| Err(UpstreamError::TimedOut { name, upstream: target.label.as_ref().into() }));
+    if let Err(error) = &answer {
+        way.failed_with(error);
+    }
+    answer
+}
+
+/// To the first target that takes one: nothing was sent to the others.
+async fn connection(way: &mut Way<'_>, exchange: &Exchange) -> Result<Http1, UpstreamError> {
+    let mut attempts_left = way.retries();
+    loop {
+        way.begin(exchange);
+        let error = match way.pool().dedicated().await {
+            Ok(connection) => return Ok(connection),
+            Err(error) => error,
+        };
+        way.failed_with(&error);
+        if attempts_left == 0 || !way.turn_to_another() {
+            return Err(error);
+        }
+        attempts_left -= 1;
+    }
 }
 
 async fn negotiate(
-    pool: &Rc<Pool>,
+    way: &Way<'_>,
+    mut connection: Http1,
     request: Request<Body>,
     exchange: &Rc<Exchange>,
     interim: Option<&Interim>,
 ) -> Result<Answer, UpstreamError> {
-    let service = pool.service();
-    let mut connection = pool.dedicated().await?;
+    let (pool, target) = (way.pool(), way.target());
     exchange.handed_over(request.body().is_empty());
     let answer = connection.send(super::version::http1(request), interim).await;
     let response = answer.map_err(|failed| failed.error)?;
+    way.answered(response.status(), exchange.since_sent());
     if response.status() != StatusCode::SWITCHING_PROTOCOLS {
         return Ok(Answer::Refused(response, Lease::Http1(Rc::clone(pool), Box::new(connection))));
     }
     let Some((upstream, early)) = connection.into_stream().await else {
-        let text = format!("{} broke the connection right after its 101", service.label);
+        let text = format!("{} broke the connection right after its 101", target.label);
         return Err(UpstreamError::Protocol(text.into()));
     };
-    let (idle, write_timeout) = (service.upstream.read_timeout, service.upstream.write_timeout);
+    let (idle, write_timeout) = (target.terms.read_timeout, target.terms.write_timeout);
     let tunnel = Tunnel { upstream, early, exchange: Rc::clone(exchange), idle, write_timeout };
     Ok(Answer::Switched(response.map(|_| Body::empty()), tunnel))
 }

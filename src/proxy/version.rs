@@ -5,7 +5,7 @@ use http::uri::{Authority, Scheme};
 use http::{HeaderValue, Request, Uri, Version};
 
 use super::body::Body;
-use crate::snapshot::Service;
+use crate::snapshot::Target;
 
 /// For HTTP/1.1: origin-form, `Host`, one `Cookie` line (RFC 9113 8.2.3).
 pub(super) fn http1(mut request: Request<Body>) -> Request<Body> {
@@ -19,14 +19,26 @@ pub(super) fn http1(mut request: Request<Body>) -> Request<Body> {
 }
 
 /// For HTTP/2: scheme and `:authority` instead of `Host` (RFC 9113 8.3.1).
-pub(super) fn http2(mut request: Request<Body>, service: &Service) -> Request<Body> {
+pub(super) fn http2(mut request: Request<Body>, target: &Target) -> Request<Body> {
     *request.version_mut() = Version::HTTP_2;
     let host = request.headers_mut().remove(HOST);
     let mut parts = std::mem::take(request.uri_mut()).into_parts();
-    parts.scheme = Some(if service.dialer.is_some() { Scheme::HTTPS } else { Scheme::HTTP });
+    parts.scheme = Some(if target.dialer.is_some() { Scheme::HTTPS } else { Scheme::HTTP });
     parts.authority = host.and_then(|host| Authority::try_from(host.as_bytes()).ok());
     // Scheme, authority and path are all there, or the request was refused before.
     *request.uri_mut() = Uri::from_parts(parts).unwrap_or_default();
+    request
+}
+
+/// Neither of the two: as it was before, for another attempt.
+pub(super) fn neither(mut request: Request<Body>) -> Request<Body> {
+    let parts = std::mem::take(request.uri_mut()).into_parts();
+    if let Some(host) = parts.authority.and_then(|it| HeaderValue::try_from(it.as_str()).ok()) {
+        request.headers_mut().insert(HOST, host);
+    }
+    request.headers_mut().remove(CONNECTION);
+    // The path was part of a URI, so it is one.
+    *request.uri_mut() = parts.path_and_query.map(Uri::from).unwrap_or_default();
     request
 }
 

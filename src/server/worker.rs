@@ -1,5 +1,6 @@
 //! Workers: one thread per core, each with a runtime, connections and upstream pools of its
-//! own. They share the snapshot and nothing else (docs/decisions/0001-share-nothing-workers.md).
+//! own. They share the snapshot, what is known of
+//! targets' health, and nothing else (docs/decisions/0001-share-nothing-workers.md).
 
 use std::cell::Cell;
 use std::io;
@@ -23,6 +24,7 @@ use crate::lifecycle::drain::Watch;
 use crate::lifecycle::readiness::{BlockReady, Readiness};
 use crate::proxy::Proxy;
 use crate::proxy::exchange::Record;
+use crate::proxy::health::Board;
 use crate::proxy::pool::Pool;
 use crate::snapshot::Snapshot;
 use crate::telemetry::access_log::{AccessLog, FLUSH_EVERY};
@@ -58,6 +60,8 @@ pub struct Accepted {
 pub struct Shared {
     /// The snapshot in force, and those to come.
     pub snapshot: Arc<ArcSwap<Snapshot>>,
+    /// How the targets of upstreams are.
+    pub health: Arc<Board>,
     /// Where batches of access lines go; `None` when the access log is off.
     pub access_log: Option<SyncSender<Vec<u8>>>,
     /// Told when the upstreams that open at start were reached.
@@ -202,7 +206,7 @@ async fn run(
 ) {
     let sweep = Sweep::new();
     let record = Record::new(AccessLog::new(shared.access_log.clone()), counters);
-    let proxy = Proxy::new(Arc::clone(&shared.snapshot), record, &sweep);
+    let proxy = Proxy::new(Arc::clone(&shared.snapshot), record, &sweep, Arc::clone(&shared.health));
     let pending = shared.ready_needs_upstream.then(|| shared.readiness.block("upstream"));
     let pending = Rc::new(Cell::new(pending));
     let context = Rc::new(Context { proxy, known: KnownCertificates::default(), finish: Finish::default() });
@@ -260,7 +264,7 @@ fn report(ended: Result<(), tokio::task::JoinError>) {
 /// the pools of a new snapshot.
 async fn housekeeping(proxy: &Rc<Proxy>, pending: &Pending) {
     loop {
-        for pool in proxy.new_pools().into_iter().filter(|pool| pool.service().upstream.open_at_start) {
+        for pool in proxy.pools_to_open() {
             let pending = Rc::clone(pending);
             tokio::task::spawn_local(async move { keep_open(&pool, &pending).await });
         }
@@ -286,7 +290,7 @@ type Pending = Rc<Cell<Option<BlockReady>>>;
 async fn keep_open(pool: &Rc<Pool>, pending: &Pending) {
     while open(pool).await {
         pending.take();
-        tracing::info!("{} is reached", pool.service().label);
+        tracing::info!("{} is reached", pool.target().label);
         let Some(reason) = pool.link_ended().await else { return };
         tracing::warn!("the link ended: {reason}");
         // A gateway that ends links as fast as it takes them is not asked in a circle.

@@ -18,6 +18,8 @@ mod bad_files;
 #[cfg(has_clients)]
 mod bad_input;
 #[cfg(has_clients)]
+mod balancing;
+#[cfg(has_clients)]
 mod bodies;
 #[cfg(has_clients)]
 mod chain;

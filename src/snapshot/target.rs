@@ -1,0 +1,172 @@
+//! One address of a service, with everything a connection to it needs.
+//!
+//! Made by `service` and `balance`. `proxy` gives each target of each service a pool of its own, so a
+//! connection is never shared between two TLS identities: certificate, trust and name are the target's.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::HeaderValue;
+use http::uri::Authority;
+use rustls::pki_types::ServerName;
+
+use crate::config::{self, Link, Scheme};
+use crate::tls::client::Dialer;
+
+/// Where connections go.
+#[derive(Debug)]
+pub struct Target {
+    /// A name or an IP address; IPv6 without brackets.
+    pub host: String,
+    /// Its port.
+    pub port: u16,
+    /// For logs: `https://gateway:8443`.
+    pub label: Arc<str>,
+    /// What is sent as `Host`, unless the client's own is kept.
+    pub host_header: HeaderValue,
+    /// `None` where there is no TLS.
+    pub dialer: Option<Dialer>,
+    /// How it is spoken to.
+    pub terms: Arc<Terms>,
+}
+
+/// How a service is spoken to: which HTTP, how long everything may take, how much is kept.
+#[derive(Debug, Clone)]
+pub struct Terms {
+    /// What is spoken.
+    pub scheme: Scheme,
+    /// Which HTTP; never [`Link::Auto`] for gRPC.
+    pub link: Link,
+    /// To reach a target, handshake included.
+    pub connect_timeout: Duration,
+    /// Between two pieces of an answer.
+    pub read_timeout: Duration,
+    /// Until the next piece of a request is taken.
+    pub write_timeout: Duration,
+    /// Without a PING answered, a connection is dead.
+    pub link_timeout: Duration,
+    /// Idle connections kept per target.
+    pub keepalive_pool_size: usize,
+    /// Requests per connection; 0 for any number.
+    pub keepalive_max_requests: u64,
+    /// How long an idle connection is kept.
+    pub keepalive_idle_timeout: Duration,
+}
+
+impl From<&config::Upstream> for Terms {
+    fn from(upstream: &config::Upstream) -> Self {
+        Self {
+            scheme: upstream.target.scheme,
+            link: upstream.link,
+            connect_timeout: upstream.connect_timeout,
+            read_timeout: upstream.read_timeout,
+            write_timeout: upstream.write_timeout,
+            link_timeout: upstream.link_timeout,
+            keepalive_pool_size: upstream.keepalive_pool_size,
+            keepalive_max_requests: upstream.keepalive_max_requests,
+            keepalive_idle_timeout: upstream.keepalive_idle_timeout,
+        }
+    }
+}
+
+impl Target {
+    /// At the host and port of `address`. `host_header` stands in for the host in `Host`.
+    ///
+    /// # Errors
+    /// When the host cannot be sent in a header.
+    pub fn new(
+        address: &config::Target,
+        host_header: Option<&str>,
+        dialer: Option<Dialer>,
+        terms: &Arc<Terms>,
+    ) -> Result<Self, String> {
+        Ok(Self {
+            host: address.host.clone(),
+            port: address.port,
+            label: address.to_string().into(),
+            host_header: self::host_header(address, host_header)?,
+            dialer,
+            terms: Arc::clone(terms),
+        })
+    }
+}
+
+/// The port is added unless it is the scheme's own, to a `host_header` without one too
+/// (kong/runloop/balancer/init.lua, `set_host_header`).
+fn host_header(address: &config::Target, said: Option<&str>) -> Result<HeaderValue, String> {
+    let text = match said {
+        None => address.authority(),
+        Some(said) if has_port(said) => said.to_owned(),
+        Some(said) if address.port == address.scheme.default_port() => said.to_owned(),
+        Some(said) => format!("{said}:{}", address.port),
+    };
+    HeaderValue::try_from(&text).map_err(|_| format!("`{text}` cannot be sent as Host"))
+}
+
+fn has_port(host: &str) -> bool {
+    host.parse::<Authority>().is_ok_and(|authority| authority.port().is_some())
+}
+
+/// The name that is asked for (SNI) and that the target's certificate must hold: the upstream's
+/// `host_header`, else the target's own name; of a target that is an IP address, the service's host.
+/// It never depends on a request: Kong lets `preserve_host` change it (kong/templates/nginx_kong.lua,
+/// `proxy_ssl_name`), so that a client's `Host` decides whom it trusts.
+///
+/// # Errors
+/// When it is neither a DNS name nor an IP address.
+pub(super) fn verified_name(
+    service: &str,
+    host_header: Option<&str>,
+    target: &str,
+) -> Result<ServerName<'static>, String> {
+    let header = host_header.map(|said| match said.parse::<Authority>() {
+        Ok(authority) => authority.host().trim_matches(['[', ']']).to_owned(),
+        Err(_) => said.to_owned(),
+    });
+    let is_name = target.parse::<IpAddr>().is_err();
+    let name = header.unwrap_or_else(|| if is_name { target } else { service }.to_owned());
+    ServerName::try_from(name.clone())
+        .map_err(|_| format!("`{name}` is neither a DNS name nor an IP address"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn address(scheme: Scheme, host: &str, port: u16) -> config::Target {
+        config::Target { scheme, host: host.into(), port, path: String::new() }
+    }
+
+    #[test]
+    fn the_host_sent_is_the_targets_or_the_upstreams_with_the_port() {
+        let check = |port, said: Option<&str>, expected: &str| {
+            let sent = host_header(&address(Scheme::Https, "one.example", port), said).unwrap();
+            assert_eq!(sent, expected);
+        };
+        check(443, None, "one.example");
+        check(8443, None, "one.example:8443");
+        check(80, None, "one.example:80");
+        check(443, Some("api.example"), "api.example");
+        check(8443, Some("api.example"), "api.example:8443");
+        check(8443, Some("api.example:7"), "api.example:7");
+        assert!(host_header(&address(Scheme::Https, "x", 443), Some("a\nb")).is_err());
+    }
+
+    #[test]
+    fn the_name_that_is_verified_comes_from_the_configuration_alone() {
+        let check = |header: Option<&str>, target: &str, expected: &str| {
+            let name = verified_name("orders.internal", header, target).unwrap();
+            assert_eq!(name, ServerName::try_from(expected).unwrap(), "{header:?} {target}");
+        };
+        check(None, "one.example", "one.example");
+        check(None, "10.0.0.1", "orders.internal");
+        check(None, "::1", "orders.internal");
+        check(Some("api.example"), "one.example", "api.example");
+        check(Some("api.example:8443"), "10.0.0.1", "api.example");
+        check(Some("[::1]:8443"), "10.0.0.1", "::1");
+        let alone = verified_name("10.0.0.1", None, "10.0.0.1").unwrap();
+        assert_eq!(alone, ServerName::try_from("10.0.0.1").unwrap());
+        assert!(verified_name("a b", None, "10.0.0.1").is_err());
+    }
+}
