@@ -16,6 +16,7 @@ mod value;
 mod access;
 mod credentials;
 mod deadlines;
+pub mod declarative;
 mod forwarding;
 mod limits;
 mod listen;
@@ -39,6 +40,7 @@ use crate::policy::{Acl, GroupBy};
 
 pub use self::credentials::{CaFiles, CredentialFiles};
 pub use self::deadlines::Deadlines;
+pub use self::declarative::DeclarativeSource;
 pub use self::files::Files;
 pub use self::limits::Limits;
 pub use self::listen::Listener;
@@ -51,7 +53,7 @@ pub use self::server_tls::{Handshake, ServerTls, TlsVersions};
 pub use self::settings::{Settings, Sources, flags};
 pub use self::source::{Layers, Loaded, load, status_listen};
 pub use self::target::{Scheme, Target};
-pub use self::upstream::{Link, Upstream};
+pub use self::upstream::{Calls, Link, Upstream};
 pub use self::upstream_tls::UpstreamTls;
 
 /// Everything the program needs to know, before any file is read.
@@ -65,8 +67,12 @@ pub struct Config {
     pub server_tls: Option<ServerTls>,
     /// Who may pass.
     pub access: Access,
-    /// Where requests go.
-    pub upstream: Upstream,
+    /// Where requests go; `None` where the declarative file says it.
+    pub upstream: Option<Upstream>,
+    /// How services are called that say nothing else.
+    pub calls: Calls,
+    /// Services, routes, consumers and plugins.
+    pub declarative: Option<DeclarativeSource>,
     /// Which headers tell the service about the caller and the way.
     pub forwarding: Forwarding,
     /// Sizes and counts that bound a client.

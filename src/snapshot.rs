@@ -18,7 +18,7 @@ use rustls::pki_types::UnixTime;
 
 use self::listener::Names;
 use self::watch::Stamps;
-use crate::config::{Config, Deadlines, Files, Forwarding, Limits, Problems};
+use crate::config::{Config, Deadlines, Files, Forwarding, Limits, Problem, Problems};
 use crate::message::forwarded::RealIp;
 use crate::message::identity_headers::Reserved;
 use crate::policy::Policy;
@@ -63,9 +63,12 @@ impl Snapshot {
     pub fn load(config: &Config, now: UnixTime) -> Result<Self, Problems> {
         let stamps = Stamps::of(config);
         let mut problems = Problems::default();
-        let policy =
-            problems.collect(access::policy(&config.access, &config.forwarding.identity_headers, now));
-        let service = problems.collect(service::service(&config.upstream, now));
+        let Some(upstream) = &config.upstream else {
+            let advice = "set upstream_url";
+            return Err(Problem::missing("declarative_config", "not wired yet", advice).into());
+        };
+        let policy = problems.collect(access::policy(&config.access, &config.forwarding.identity_headers, now));
+        let service = problems.collect(service::service(upstream, now));
         let verifier =
             policy.as_ref().and_then(|policy| policy.mtls_auth.as_ref()).map(|auth| &auth.verifier);
         let listener_tls = match &config.server_tls {

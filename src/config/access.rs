@@ -60,10 +60,12 @@ pub(super) struct AccessSettings {
 }
 
 impl Access {
-    /// `None` after a problem. `certificate_required`: this mode is for callers with one.
+    /// `None` after a problem. `certificate_required`: this mode is for callers with one. `declared`: a file
+    /// says whose certificates are accepted.
     pub(super) fn compile(
         settings: &AccessSettings,
         certificate_required: bool,
+        declared: bool,
         problems: &mut Problems,
     ) -> Option<Self> {
         let before = problems.iter().count();
@@ -71,7 +73,7 @@ impl Access {
         let acl = acl(settings, problems);
         let mtls_auth = mtls_auth(settings, problems);
         if settings.mtls_auth_ca_certificates.is_none() {
-            without_cas(settings, certificate_required, problems);
+            without_cas(settings, certificate_required, declared, problems);
         }
         (problems.iter().count() == before).then_some(Self { mtls_auth, acl })
     }
@@ -111,8 +113,13 @@ pub(super) fn cas(said: &Said) -> Result<CaFiles, Problem> {
 }
 
 /// What must not be said, or be missing, where no CA is named.
-fn without_cas(settings: &AccessSettings, certificate_required: bool, problems: &mut Problems) {
-    if certificate_required {
+fn without_cas(
+    settings: &AccessSettings,
+    certificate_required: bool,
+    declared: bool,
+    problems: &mut Problems,
+) {
+    if certificate_required && !declared {
         let what = "not set, so nobody could come in";
         let advice = "set MTLS_AUTH_CA_CERTIFICATES to the CA that signs your clients";
         problems.push(Problem::missing("mtls_auth_ca_certificates", what, advice));
@@ -124,7 +131,7 @@ fn without_cas(settings: &AccessSettings, certificate_required: bool, problems: 
     }
     // The profile `hardened` says it for gateways and reverse proxies alike; people mean it.
     let handshake = &settings.mtls_auth_handshake;
-    if handshake.value().eq_ignore_ascii_case("require") && !handshake.origin().is_profile() {
+    if handshake.value().eq_ignore_ascii_case("require") && !handshake.origin().is_profile() && !declared {
         problems.push(Problem::new(handshake, "no certificate is asked for", advice));
     }
 }
@@ -195,7 +202,7 @@ mod tests {
 
     fn check(pairs: &[(&str, &str)], certificate_required: bool, expected: &str) {
         let mut problems = Problems::default();
-        Access::compile(&settings(pairs), certificate_required, &mut problems);
+        Access::compile(&settings(pairs), certificate_required, false, &mut problems);
         assert_eq!(problems.to_string(), expected);
     }
 
@@ -203,7 +210,9 @@ mod tests {
 
     #[test]
     fn groups_that_may_pass() {
-        let of = |pair| Access::compile(&settings(&[CA, pair]), true, &mut Problems::default()).unwrap().acl;
+        let of = |pair| {
+            Access::compile(&settings(&[CA, pair]), true, false, &mut Problems::default()).unwrap().acl
+        };
         let acl =
             |rule| Some(Acl { rule, hide_groups_header: false, always_use_authenticated_groups: false });
         let names = |list: &[&str]| list.iter().map(|name| (*name).to_owned()).collect();

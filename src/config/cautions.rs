@@ -38,7 +38,7 @@ fn nobody_gets_in(settings: &Settings, config: &Config) -> Option<Caution> {
 
 /// A gateway's services are usually beside it; a reverse proxy's upstream is on another host.
 fn plain_upstream(mode: Mode, settings: &Settings, config: &Config) -> Option<Caution> {
-    let target = &config.upstream.target;
+    let target = &config.upstream.as_ref()?.target;
     let exposed = mode == Mode::ReverseProxy && !target.scheme.is_tls() && !target.is_loopback();
     let caution = |said| Caution::new(said, "requests leave this host without TLS", "write https");
     settings.upstream.upstream_url.as_ref().filter(|_| exposed).map(caution)
@@ -46,13 +46,15 @@ fn plain_upstream(mode: Mode, settings: &Settings, config: &Config) -> Option<Ca
 
 fn nothing_presented(settings: &Settings, config: &Config) -> Option<Caution> {
     let said = settings.upstream_tls.client_ssl.as_ref()?;
-    let in_vain = config.upstream.tls.is_none() && upstream_tls::presents(&settings.upstream_tls).ok()?;
+    let in_vain =
+        config.upstream.as_ref()?.tls.is_none() && upstream_tls::presents(&settings.upstream_tls).ok()?;
     let what = "the upstream is plain HTTP, so the client certificate is not presented";
     in_vain.then(|| Caution::new(said, what, "write https in UPSTREAM_URL, or CLIENT_SSL=off"))
 }
 
 fn unverified(settings: &Settings, config: &Config) -> Option<Caution> {
-    let unverified = config.upstream.tls.as_ref().is_some_and(|tls| !tls.verify);
+    let may_be_tls = config.upstream.as_ref().is_none_or(|upstream| upstream.tls.is_some());
+    let unverified = may_be_tls && !config.calls.tls.verify;
     let what = "anyone on the way can pose as the upstream";
     let advice = "write on, and name its CA in UPSTREAM_CA_CERTIFICATES";
     unverified.then(|| Caution::new(&settings.upstream_tls.upstream_tls_verify, what, advice))

@@ -5,13 +5,14 @@
 
 use super::cautions::cautions;
 use super::deadlines::Deadlines;
+use super::declarative::DeclarativeSource;
 use super::limits::Limits;
 use super::mode::Mode;
 use super::problem::Problems;
 use super::process::{self, Insecure, LogSettings};
 use super::server_tls::ServerTls;
 use super::settings::Settings;
-use super::upstream::Upstream;
+use super::upstream::{self, Calls};
 use super::value::{self, Unit};
 use super::{Access, Config, Forwarding, access, listen};
 
@@ -36,13 +37,17 @@ fn config(mode: Mode, settings: &Settings, problems: &mut Problems) -> Option<Co
     let handshake = access::handshake(&settings.access, problems);
     let tls = listeners.iter().any(|listener| listener.tls);
     let server_tls = ServerTls::compile(&settings.server_tls, tls, handshake, problems);
-    let access = Access::compile(&settings.access, gateway, problems);
-    let upstream = Upstream::compile(&settings.upstream, &settings.upstream_tls, !gateway, problems);
+    let declarative = DeclarativeSource::compile(&settings.declarative, problems);
+    let access = Access::compile(&settings.access, gateway, declarative.is_some(), problems);
+    let target = upstream::target(&settings.upstream, declarative.as_ref(), problems);
+    let calls =
+        Calls::compile(&settings.upstream, &settings.upstream_tls, target.as_ref(), !gateway, problems);
     let forwarding = Forwarding::compile(&settings.forwarding, problems);
     let without_upstream = problems.value(value::switch(&settings.upstream.ready_without_upstream));
     let process = &settings.process;
     let insecure = problems.note(Insecure::parse(&process.insecure)).unwrap_or(Insecure::Warn);
-    let client_write = upstream.as_ref().map(|upstream| upstream.write_timeout).unwrap_or_default();
+    let client_write = calls.as_ref().map(|calls| calls.write_timeout).unwrap_or_default();
+    let calls = calls?;
     let mut config = Config {
         limits: Limits::compile(&settings.limits, problems),
         deadlines: Deadlines::compile(&settings.deadlines, client_write, problems),
@@ -54,7 +59,9 @@ fn config(mode: Mode, settings: &Settings, problems: &mut Problems) -> Option<Co
         status,
         server_tls,
         access: access?,
-        upstream: upstream?,
+        upstream: target.map(|target| calls.to(target)),
+        calls,
+        declarative,
         forwarding: forwarding?,
         cautions: Vec::new(),
     };

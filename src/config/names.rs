@@ -135,16 +135,6 @@ const CONSUMERS: &str = "use acl_allow; there are no consumers in this version";
 const REVOCATION: &str = "remove it; this version does not check revocation";
 
 pub(super) const UNSUPPORTED: &[Unsupported] = &[
-    Unsupported {
-        key: "declarative_config",
-        harmless: None,
-        advice: "use upstream_url, mtls_auth_* and acl_* instead",
-    },
-    Unsupported {
-        key: "declarative_config_string",
-        harmless: None,
-        advice: "use upstream_url, mtls_auth_* and acl_* instead",
-    },
     Unsupported { key: "admin_listen", harmless: Some("off"), advice: "write off, or remove it" },
     Unsupported { key: "mtls_auth_consumer_by", harmless: None, advice: CONSUMERS },
     Unsupported { key: "mtls_auth_anonymous", harmless: None, advice: CONSUMERS },

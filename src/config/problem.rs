@@ -113,6 +113,9 @@ impl Said {
         if is_pem {
             return "PEM text".to_owned();
         }
+        if self.key == "declarative_config_string" {
+            return "a text".to_owned();
+        }
         let line = one_line(&self.value);
         match line.char_indices().nth(SHOWN_CHARS) {
             Some((end, _)) => format!("{}…", &line[..end]),
@@ -184,6 +187,11 @@ impl Problem {
         advice: impl Into<String>,
     ) -> Self {
         Self::about(&format!("{key} ({origin})"), what, advice)
+    }
+
+    /// What is wrong and what to do, for somebody who knows better where it was said.
+    pub(super) fn reason(self) -> (String, String) {
+        (self.what, self.advice)
     }
 
     /// What is wrong often quotes a part of the value, so it is made one line as well.

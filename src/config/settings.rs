@@ -12,6 +12,7 @@ use clap::{ArgMatches, Args, Command};
 
 use super::access::AccessSettings;
 use super::deadlines::DeadlineSettings;
+use super::declarative::DeclarativeSettings;
 use super::forwarding::ForwardingSettings;
 use super::limits::LimitSettings;
 use super::listen::ListenSettings;
@@ -40,6 +41,10 @@ pub struct Settings {
     #[command(flatten)]
     #[serde(flatten)]
     pub(super) access: AccessSettings,
+
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub(super) declarative: DeclarativeSettings,
 
     #[command(flatten)]
     #[serde(flatten)]

@@ -1,9 +1,10 @@
 //! The upstream: where requests go, how they get there, and how long that may take.
 //!
-//! Said in [`UpstreamSettings`], meant as [`Upstream`], used by `snapshot` and `proxy`.
+//! Said in [`UpstreamSettings`], meant as [`Calls`] and [`Upstream`], used by `snapshot` and `proxy`.
 
 use std::time::Duration;
 
+use super::declarative::DeclarativeSource;
 use super::problem::{Problem, Problems, Said};
 use super::target::Target;
 use super::upstream_tls::{UpstreamTls, UpstreamTlsSettings};
@@ -14,7 +15,7 @@ use super::value::{self, Unit};
 #[command(next_help_heading = "Upstream")]
 pub(super) struct UpstreamSettings {
     /// Where everything goes: `http`, `https`, `grpc` or `grpcs`, with a host, and a path that is
-    /// put before each request's path.
+    /// put before each request's path. Needed where there is no declarative file.
     #[arg(long, value_name = "URL")]
     pub(super) upstream_url: Option<Said>,
 
@@ -102,19 +103,45 @@ pub enum Link {
     Http2,
 }
 
-impl Upstream {
+/// How services are called, before it is known where.
+#[derive(Debug, Clone)]
+pub struct Calls {
+    /// Of services with TLS; `server_name` is empty where it is the service's host.
+    pub tls: UpstreamTls,
+    /// Which HTTP is spoken, if the service leaves a choice.
+    pub link: Link,
+    /// To reach it, handshake included.
+    pub connect_timeout: Duration,
+    /// Between two pieces of an answer.
+    pub read_timeout: Duration,
+    /// Until the next piece of a request is taken.
+    pub write_timeout: Duration,
+    /// Without a PING answered, the connection is dead.
+    pub link_timeout: Duration,
+    /// Further tries of one request.
+    pub retries: u32,
+    /// Idle connections kept.
+    pub keepalive_pool_size: usize,
+    /// Requests per connection; 0 for any number.
+    pub keepalive_max_requests: u64,
+    /// How long an idle connection is kept.
+    pub keepalive_idle_timeout: Duration,
+    /// Connect before the first request, so that it pays no handshake.
+    pub open_at_start: bool,
+}
+
+impl Calls {
     /// `None` after a problem. TLS settings are read for plain upstreams too, so that they are
-    /// right on the day the URL changes.
+    /// right on the day the URL changes. `target` is that of `upstream_url`.
     pub(super) fn compile(
         settings: &UpstreamSettings,
         tls: &UpstreamTlsSettings,
+        target: Option<&Target>,
         open_at_start: bool,
         problems: &mut Problems,
     ) -> Option<Self> {
-        let target = target(settings, problems);
-        let host = target.as_ref().map_or("", |target| &target.host);
-        let tls = UpstreamTls::compile(tls, host, problems);
-        let link = link(&settings.upstream_http, target.as_ref(), problems);
+        let tls = UpstreamTls::compile(tls, "", problems);
+        let link = link(&settings.upstream_http, target, problems);
         let milliseconds = |said| value::wait(said, Unit::Milliseconds);
         let seconds = |said| value::wait(said, Unit::Seconds);
         let connect_timeout = problems.value(milliseconds(&settings.connect_timeout));
@@ -127,11 +154,8 @@ impl Upstream {
         let keepalive_max_requests =
             problems.value(value::count(&settings.upstream_keepalive_max_requests, 0..=u64::MAX));
         let keepalive_idle_timeout = problems.value(seconds(&settings.upstream_keepalive_idle_timeout));
-        let target = target?;
-        let tls = if target.scheme.is_tls() { Some(tls?) } else { None };
         Some(Self {
-            target,
-            tls,
+            tls: tls?,
             link,
             connect_timeout,
             read_timeout,
@@ -144,19 +168,51 @@ impl Upstream {
             open_at_start,
         })
     }
+
+    /// The upstream at that address, called like this.
+    #[must_use]
+    pub fn to(&self, target: Target) -> Upstream {
+        let mut tls = target.scheme.is_tls().then(|| self.tls.clone());
+        if let Some(tls) = tls.as_mut().filter(|tls| tls.server_name.is_empty()) {
+            tls.server_name.clone_from(&target.host);
+        }
+        Upstream {
+            tls,
+            link: if target.scheme.is_grpc() { Link::Http2 } else { self.link },
+            target,
+            connect_timeout: self.connect_timeout,
+            read_timeout: self.read_timeout,
+            write_timeout: self.write_timeout,
+            link_timeout: self.link_timeout,
+            retries: self.retries,
+            keepalive_pool_size: self.keepalive_pool_size,
+            keepalive_max_requests: self.keepalive_max_requests,
+            keepalive_idle_timeout: self.keepalive_idle_timeout,
+            open_at_start: self.open_at_start,
+        }
+    }
 }
 
-fn target(settings: &UpstreamSettings, problems: &mut Problems) -> Option<Target> {
-    let Some(said) = &settings.upstream_url else {
-        let advice = "set UPSTREAM_URL, for example to https://gateway.example:8443";
-        problems.push(Problem::missing(
-            "upstream_url",
-            "not set, so there is nowhere to send requests",
-            advice,
-        ));
-        return None;
-    };
-    problems.note(Target::parse(said))
+/// Where everything goes; with a declarative file, it says so, and nothing else may.
+pub(super) fn target(
+    settings: &UpstreamSettings,
+    declarative: Option<&DeclarativeSource>,
+    problems: &mut Problems,
+) -> Option<Target> {
+    match (&settings.upstream_url, declarative) {
+        (Some(said), None) => return problems.note(Target::parse(said)),
+        (Some(said), Some(file)) => {
+            let what = format!("{} is set too, and says where requests go", file.said().key());
+            problems.push(Problem::new(said, what, "keep one of the two"));
+        }
+        (None, Some(_)) => {}
+        (None, None) => {
+            let what = "not set, so there is nowhere to send requests";
+            let advice = "set UPSTREAM_URL, for example to https://gateway.example:8443";
+            problems.push(Problem::missing("upstream_url", what, advice));
+        }
+    }
+    None
 }
 
 /// gRPC needs HTTP/2, so `auto` means that there.

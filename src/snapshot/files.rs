@@ -9,7 +9,9 @@ use std::path::{Path, PathBuf};
 
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
 
-use crate::config::{CaFiles, Config, CredentialFiles, Problem, Problems, Reference, Said};
+use crate::config::{
+    CaFiles, Config, CredentialFiles, DeclarativeSource, Problem, Problems, Reference, Said,
+};
 use crate::tls::credentials::{Credentials, Side};
 use crate::tls::pem;
 
@@ -19,7 +21,10 @@ const MAX_BYTES: u64 = 8 * 1024 * 1024;
 /// Every certificate and key file that a configuration names, wherever it is used.
 pub(super) fn named_by(config: &Config) -> Vec<PathBuf> {
     let server = config.server_tls.iter().flat_map(|tls| &tls.credentials);
-    let upstream = config.upstream.tls.as_ref();
+    let upstream = match &config.upstream {
+        Some(upstream) => upstream.tls.as_ref(),
+        None => Some(&config.calls.tls),
+    };
     let credentials = server.chain(upstream.and_then(|tls| tls.credentials.as_ref()));
     let cas = config.access.mtls_auth.iter().map(|auth| &auth.ca_certificates);
     let cas = cas.chain(upstream.map(|tls| &tls.ca_certificates));
@@ -28,7 +33,11 @@ pub(super) fn named_by(config: &Config) -> Vec<PathBuf> {
         Reference::Path(path) => Some(path),
         Reference::Text(_) => None,
     };
-    said.filter_map(path).collect()
+    let declarative = match &config.declarative {
+        Some(DeclarativeSource::File(said)) => Some(PathBuf::from(said.value())),
+        _ => None,
+    };
+    said.filter_map(path).chain(declarative).collect()
 }
 
 /// Every certificate of a set of CAs that `judge` lets pass, for each reference by itself; those of

@@ -8,7 +8,7 @@ use std::time::Duration;
 use rustls::pki_types::{CertificateDer, UnixTime};
 use rustls::{CertificateError, Error};
 
-use crate::config::{CaFiles, CredentialFiles, Mode, Said};
+use crate::config::{CaFiles, CredentialFiles, Mode, Said, UpstreamTls};
 use crate::identity::{Certificate, PeerCertificate};
 use crate::policy::Rule;
 use crate::snapshot;
@@ -67,13 +67,14 @@ pub(super) fn good(a: &Half, b: &Half, now: UnixTime) -> String {
         .filter_map(|files| first(&snapshot::certificates(&files.cert).ok()?))
         .map(|certificate| certificate.validity().not_after.as_secs().saturating_sub(now.as_secs()));
     let left = ends.min().map(in_words).unwrap_or_default();
-    let target = &near.config().upstream.target;
+    let target = near.config().upstream.as_ref().map(|upstream| upstream.target.to_string());
+    let target = target.unwrap_or_else(|| "the services of its declarative file".to_owned());
     format!("{} and {} fit together: {target}; the first certificate ends in {left}", near.name, far.name)
 }
 
 /// The port that is called must lead to a listener, and one that speaks the same.
 fn ports(near: &Half, far: &Half) -> Option<String> {
-    let target = &near.config().upstream.target;
+    let target = &near.config().upstream.as_ref()?.target;
     let at = |tls| far.reached_at(tls);
     if at(target.scheme.is_tls()).contains(&target.port) {
         return None;
@@ -98,7 +99,7 @@ fn ports(near: &Half, far: &Half) -> Option<String> {
 
 /// The reverse proxy must believe the gateway: its CA, and the name.
 fn gateway_certificate(near: &Half, far: &Half, now: UnixTime) -> Vec<String> {
-    let (Some(tls), Some(shown)) = (&near.config().upstream.tls, &far.config().server_tls) else {
+    let (Some(tls), Some(shown)) = (upstream_tls(near), &far.config().server_tls) else {
         return Vec::new();
     };
     let (Ok(trust), Ok(name)) = (snapshot::server_trust(tls, now), snapshot::server_name(tls)) else {
@@ -141,7 +142,7 @@ fn gateway_certificate(near: &Half, far: &Half, now: UnixTime) -> Vec<String> {
 /// What the reverse proxy presents; nothing where that could not be read, which is told already.
 fn client_certificate(near: &Half) -> Result<Option<PeerCertificate>, String> {
     // Without TLS nothing can be presented; the ports tell it.
-    let Some(tls) = &near.config().upstream.tls else { return Ok(None) };
+    let Some(tls) = upstream_tls(near) else { return Ok(None) };
     let Some(files) = &tls.credentials else {
         let what = "no certificate is presented, so the link is not mutual";
         return Err(near.finding(
@@ -201,7 +202,7 @@ fn names(far: &Half, client: &PeerCertificate) -> Vec<String> {
 
 /// The node next to what is slow must be the first to give up, or nobody learns who was slow.
 fn timeouts(near: &Half, far: &Half) -> Vec<String> {
-    let [outer, inner] = [near, far].map(|half| &half.config().upstream);
+    let [outer, inner] = [near, far].map(|half| &half.config().calls);
     [
         ("read_timeout", outer.read_timeout, inner.read_timeout),
         ("write_timeout", outer.write_timeout, inner.write_timeout),
@@ -236,8 +237,12 @@ fn ends(certificate: &Certificate, kind: Kind, now: UnixTime) -> Option<String> 
     }
 }
 
+fn upstream_tls(half: &Half) -> Option<&UpstreamTls> {
+    half.config().upstream.as_ref()?.tls.as_ref()
+}
+
 fn own_credentials(half: &Half) -> Vec<&CredentialFiles> {
-    let presented = half.config().upstream.tls.as_ref().and_then(|tls| tls.credentials.as_ref());
+    let presented = upstream_tls(half).and_then(|tls| tls.credentials.as_ref());
     let shown = half.config().server_tls.iter().flat_map(|tls| &tls.credentials);
     presented.into_iter().chain(shown).collect()
 }
@@ -245,7 +250,7 @@ fn own_credentials(half: &Half) -> Vec<&CredentialFiles> {
 /// The CAs that are named; the operating system's are its own business.
 fn trusted_cas(half: &Half) -> Vec<&Said> {
     let callers = half.config().access.mtls_auth.as_ref().map(|auth| &auth.ca_certificates);
-    let upstream = half.config().upstream.tls.as_ref().map(|tls| &tls.ca_certificates);
+    let upstream = upstream_tls(half).map(|tls| &tls.ca_certificates);
     let files = callers.into_iter().chain(upstream).filter_map(|cas| match cas {
         CaFiles::Pem(files) => Some(files),
         CaFiles::System(_) => None,

@@ -50,13 +50,15 @@ fn a_gateway_asks_everybody_and_a_reverse_proxy_nobody() {
     assert_eq!((tls.handshake, tls.send_ca_dn, tls.credentials.len()), (Some(Handshake::Request), false, 1));
     assert!(config.listeners[0].tls && config.listeners[0].http2);
     assert!(matches!(config.access.mtls_auth.unwrap().ca_certificates, CaFiles::Pem(cas) if cas.len() == 1));
-    assert!(config.upstream.tls.is_none() && !config.upstream.open_at_start && !config.ready_needs_upstream);
+    assert!(
+        config.upstream.unwrap().tls.is_none() && !config.calls.open_at_start && !config.ready_needs_upstream
+    );
 
     let config = reverse_proxy(&[]).unwrap().config;
     assert!(config.server_tls.is_none() && config.access.mtls_auth.is_none() && config.access.acl.is_none());
-    let tls = config.upstream.tls.unwrap();
+    let tls = config.upstream.unwrap().tls.unwrap();
     assert_eq!((tls.server_name.as_str(), tls.verify), ("gateway.example", true));
-    assert!(tls.credentials.is_some() && config.upstream.open_at_start && config.ready_needs_upstream);
+    assert!(tls.credentials.is_some() && config.calls.open_at_start && config.ready_needs_upstream);
     assert!(!reverse_proxy(&[("READY_WITHOUT_UPSTREAM", "on")]).unwrap().config.ready_needs_upstream);
 }
 
@@ -71,7 +73,7 @@ fn the_defaults_are_those_of_the_contract() {
         (16384, 65536, 100)
     );
     assert_eq!((limits.client_max_body_size, limits.http2_max_concurrent_streams), (None, 256));
-    let upstream = config.upstream;
+    let upstream = config.upstream.unwrap();
     assert_eq!((upstream.connect_timeout, upstream.read_timeout), (seconds(5), seconds(60)));
     assert_eq!((upstream.link_timeout, upstream.retries), (seconds(5), 1));
     assert_eq!((upstream.keepalive_pool_size, upstream.keepalive_max_requests), (512, 10000));
@@ -82,7 +84,7 @@ fn the_defaults_are_those_of_the_contract() {
 #[test]
 fn bare_numbers_have_kongs_units() {
     let config = gateway(&[("CONNECT_TIMEOUT", "250"), ("KEEPALIVE_TIMEOUT", "250")]).unwrap().config;
-    assert_eq!(config.upstream.connect_timeout, Duration::from_millis(250));
+    assert_eq!(config.upstream.unwrap().connect_timeout, Duration::from_millis(250));
     assert_eq!(config.deadlines.keepalive, Duration::from_secs(250));
 }
 
@@ -96,7 +98,8 @@ fn a_reverse_proxy_can_ask_for_certificates_too() {
 #[test]
 fn grpc_is_http2() {
     let link = |url, http| {
-        gateway(&[("UPSTREAM_URL", url), ("UPSTREAM_HTTP", http)]).map(|loaded| loaded.config.upstream.link)
+        gateway(&[("UPSTREAM_URL", url), ("UPSTREAM_HTTP", http)])
+            .map(|loaded| loaded.config.upstream.unwrap().link)
     };
     assert_eq!(link("grpc://service", "auto"), Ok(Link::Http2));
     assert_eq!(link("http://service", "auto"), Ok(Link::Auto));

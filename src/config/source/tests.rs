@@ -126,7 +126,6 @@ fn a_file_that_cannot_be_read_is_refused() {
 #[test]
 fn what_this_version_cannot_keep_is_refused_wherever_it_is_said() {
     for (variable, key, advice) in [
-        ("KONG_DECLARATIVE_CONFIG", "declarative_config", "use upstream_url, mtls_auth_* and acl_* instead"),
         (
             "MTLS_AUTH_ANONYMOUS",
             "mtls_auth_anonymous",
