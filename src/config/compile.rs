@@ -13,7 +13,7 @@ use super::server_tls::ServerTls;
 use super::settings::Settings;
 use super::upstream::Upstream;
 use super::value::{self, Unit};
-use super::{Access, Config, Forwarding, access, listen};
+use super::{Access, Config, Forwarding, Revocation, access, listen};
 
 /// `problems` are those of the sources; a `Config` without what they would have said is none.
 pub(super) fn compile(
@@ -36,7 +36,9 @@ fn config(mode: Mode, settings: &Settings, problems: &mut Problems) -> Option<Co
     let handshake = access::handshake(&settings.access, problems);
     let tls = listeners.iter().any(|listener| listener.tls);
     let server_tls = ServerTls::compile(&settings.server_tls, tls, handshake, problems);
-    let access = Access::compile(&settings.access, gateway, problems);
+    let cas_named = settings.access.mtls_auth_ca_certificates.is_some();
+    let revocation = Revocation::compile(&settings.revocation, cas_named, problems);
+    let access = Access::compile(&settings.access, revocation, gateway, problems);
     let upstream = Upstream::compile(&settings.upstream, &settings.upstream_tls, !gateway, problems);
     let forwarding = Forwarding::compile(&settings.forwarding, problems);
     let without_upstream = problems.value(value::switch(&settings.upstream.ready_without_upstream));

@@ -9,6 +9,7 @@ use rustls::pki_types::UnixTime;
 use super::{Caller, Denial};
 use crate::identity::{Peer, PeerCertificate};
 use crate::message::reply::Reply;
+use crate::tls::revocation::Fetching;
 use crate::tls::trust::ChainVerifier;
 
 /// What of a certificate becomes the caller's group (`authenticated_group_by`).
@@ -27,6 +28,8 @@ pub struct MtlsAuth {
     pub verifier: Arc<ChainVerifier>,
     /// `None`: callers have no group.
     pub group_by: Option<GroupBy>,
+    /// How it is asked whether certificates were taken back; `None`: it is not.
+    pub revocation: Option<Arc<Fetching>>,
 }
 
 impl MtlsAuth {

@@ -15,10 +15,12 @@ mod crl;
 mod der;
 mod failures;
 mod fetch;
+mod files;
 mod flight;
 mod ocsp;
 mod question;
 mod remembered;
+mod signer;
 
 use std::fmt;
 use std::sync::Arc;
@@ -36,8 +38,8 @@ use self::question::{IssuerId, Key};
 use self::remembered::Remembered;
 
 pub use self::address::Hosts;
-pub use self::crl::{CrlError, CrlFiles};
 pub use self::failures::Counts;
+pub use self::files::{CrlError, CrlFiles};
 pub use self::question::Query;
 
 /// Kong's `revocation_check_mode`; what follows from each is decided in `policy`.
@@ -264,3 +266,10 @@ impl Revocation {
         self.failures.counts()
     }
 }
+
+#[cfg(test)]
+mod openssl;
+#[cfg(test)]
+mod tests;
+#[cfg(test)]
+mod world;

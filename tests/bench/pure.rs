@@ -185,7 +185,7 @@ impl Callers {
         let verifier = Arc::new(ChainVerifier::new(cas, false, UnixTime::now()).unwrap());
         let rule = Rule::Allow(allowed.iter().map(ToString::to_string).collect());
         Arc::new(Policy {
-            mtls_auth: Some(MtlsAuth { verifier, group_by: Some(GroupBy::CommonName) }),
+            mtls_auth: Some(MtlsAuth { verifier, group_by: Some(GroupBy::CommonName), revocation: None }),
             acl: Some(Acl { rule, hide_groups_header: false }),
         })
     }

@@ -122,7 +122,13 @@ impl Revocation {
         }
     }
 
-    fn errand<'a>(&'a self, uri: &'a Uri, question: Option<Vec<u8>>, max: usize, query: &'a Query) -> Errand<'a> {
+    fn errand<'a>(
+        &'a self,
+        uri: &'a Uri,
+        question: Option<Vec<u8>>,
+        max: usize,
+        query: &'a Query,
+    ) -> Errand<'a> {
         Errand { uri, question, max, settings: &query.settings, roots: &self.roots }
     }
 

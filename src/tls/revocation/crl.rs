@@ -6,11 +6,8 @@
 
 use std::time::Duration;
 
-use rustls::pki_types::{CertificateDer, UnixTime};
-use thiserror::Error;
+use rustls::pki_types::UnixTime;
 use webpki::{BorrowedCertRevocationList, CertRevocationList};
-use x509_parser::prelude::FromDer;
-use x509_parser::x509::X509Name;
 
 use super::der::{BROKEN, INTEGER, Reader, SEQUENCE, Signed, constructed, primitive};
 use super::question::{Issuer, IssuerId, Query, Serial};
@@ -103,6 +100,11 @@ impl Crl {
     }
 }
 
+/// The name (DER) of whoever is said to have made this list.
+pub(super) fn issuer_of(der: &[u8]) -> Result<&[u8], Refused> {
+    Head::read(der).map(|head| head.issuer)
+}
+
 /// What comes before the entries.
 struct Head<'a> {
     signed: Signed<'a>,
@@ -123,7 +125,8 @@ impl<'a> Head<'a> {
         list.take(SEQUENCE)?;
         let issuer = list.take(SEQUENCE)?.whole;
         let (this_update, next_update) = (list.next()?.time()?, list.next()?.time());
-        let next_update = next_update.map_err(|_| Refused("it does not say until when it holds (nextUpdate)"))?;
+        let next_update =
+            next_update.map_err(|_| Refused("it does not say until when it holds (nextUpdate)"))?;
         Ok(Self { signed, issuer, this_update, next_update })
     }
 }
@@ -151,7 +154,10 @@ impl Scope {
 
     fn covers(&self, query: &Query) -> bool {
         let kind = !(self.only_users && query.is_ca || self.only_cas && !query.is_ca);
-        kind && self.names.as_ref().is_none_or(|names| names.iter().any(|name| query.crl_names.contains(name)))
+        kind && self
+            .names
+            .as_ref()
+            .is_none_or(|names| names.iter().any(|name| query.crl_names.contains(name)))
     }
 }
 
@@ -174,7 +180,9 @@ fn refused(error: &webpki::Error) -> Refused {
     Refused(match error {
         E::UnsupportedCrlVersion => return OLD_VERSION,
         E::UnsupportedDeltaCrl => "it is a delta list: it tells only what changed",
-        E::UnsupportedIndirectCrl => "it is an indirect list: it tells of the certificates of several issuers",
+        E::UnsupportedIndirectCrl => {
+            "it is an indirect list: it tells of the certificates of several issuers"
+        }
         E::UnsupportedRevocationReasonsPartitioning => "it tells of some reasons for revocation only",
         E::UnsupportedCrlIssuingDistributionPoint => "its issuing distribution point has no full name",
         E::UnsupportedCriticalExtension => "it has a critical extension that is not known",
@@ -183,72 +191,108 @@ fn refused(error: &webpki::Error) -> Refused {
     })
 }
 
-/// Lists from files, each of a listed CA; asked before any network is.
-#[derive(Debug, Default)]
-pub struct CrlFiles {
-    issuers: Vec<Issuer>,
-    lists: Vec<Crl>,
-}
+#[cfg(test)]
+mod tests {
+    use rcgen::{CrlScope, KeyUsagePurpose};
 
-/// Why a list in a file cannot be used.
-#[derive(Debug, Error)]
-pub enum CrlError {
-    /// Nobody among the CAs has that name.
-    #[error("it is the list of {0}, which is not among the CAs")]
-    Foreign(String),
-    /// Broken, not signed by its issuer, of a kind that is not kept, or out of date.
-    #[error(transparent)]
-    Refused(#[from] Refused),
-}
+    use super::super::world::{Ca, HOUR, NOW, date, now, point};
+    use super::*;
 
-impl CrlFiles {
-    /// For the lists of these CAs (DER).
-    #[must_use]
-    pub fn of(cas: &[CertificateDer<'_>]) -> Self {
-        let issuers = cas.iter().filter_map(|ca| Issuer::new(ca).ok()).collect();
-        Self { issuers, lists: Vec::new() }
+    const URL: &str = "http://crl.example/a.crl";
+
+    fn read(der: &[u8], ca: &Ca) -> Result<Crl, Refused> {
+        Crl::read(der, &Issuer::new(&ca.der).unwrap())
     }
 
-    /// Adds a list (DER).
-    ///
-    /// # Errors
-    /// When it is not a current list that one of the CAs signed.
-    pub fn add(&mut self, der: &[u8], now: UnixTime) -> Result<(), CrlError> {
-        let name = Head::read(der)?.issuer;
-        let mut result = Err(foreign(name));
-        for issuer in self.issuers.iter().filter(|issuer| issuer.name.as_ref() == name) {
-            // Two CAs of the same name: the list of one is not that of the other.
-            result = Crl::read(der, issuer).map_err(CrlError::from);
-            if result.is_ok() {
-                break;
-            }
+    fn why(der: &[u8], ca: &Ca) -> &'static str {
+        read(der, ca).unwrap_err().0
+    }
+
+    #[test]
+    fn it_tells_who_was_taken_back() {
+        let ca = Ca::new("ca");
+        let serials: Vec<u64> = (0..500).map(|number| number * 7 + 1).collect();
+        let list = read(&ca.list(&serials, |_| {}), &ca).unwrap();
+        let tells = |serial| list.tells(&ca.query(&ca.leaf(serial, &[], &[])));
+        let at = UnixTime::since_unix_epoch(Duration::from_secs((NOW - 24 * HOUR) as u64));
+        for serial in [1, 8, 499 * 7 + 1] {
+            assert_eq!(tells(serial), Some(Verdict::Revoked { at, reason: Some(1) }), "{serial}");
         }
-        let list = result?;
-        list.is_current(now)?;
-        self.lists.push(list);
-        Ok(())
+        for serial in [2, 7, 500 * 7 + 1, 0x80, 0xffff] {
+            assert_eq!(tells(serial), Some(Verdict::Good), "{serial}");
+        }
+        assert!(list.weight() < 500 * 40 + 500, "{}", list.weight());
     }
 
-    /// What they tell of this certificate at the time `now`. A list that is out of date since it was
-    /// loaded still shows what is revoked, and no longer what is good.
-    pub(super) fn tell(&self, query: &Query, now: UnixTime) -> Option<Told> {
-        let mut good = None;
-        for list in &self.lists {
-            match list.tells(query) {
-                Some(Verdict::Good) if list.is_current(now).is_ok() => good = good.max(Some(list.next_update)),
-                Some(verdict @ Verdict::Revoked { .. }) => {
-                    return Some(Told { verdict, next_update: list.next_update });
+    #[test]
+    fn a_list_of_nobody_is_one_too() {
+        let ca = Ca::new("ca");
+        let list = read(&ca.list(&[], |_| {}), &ca).unwrap();
+        assert_eq!(list.tells(&ca.query(&ca.leaf(1, &[], &[]))), Some(Verdict::Good));
+    }
+
+    #[test]
+    fn only_its_issuer_can_make_it() {
+        let (ca, namesake, other) = (Ca::new("ca"), Ca::new("ca"), Ca::new("other"));
+        assert!(why(&namesake.list(&[1], |_| {}), &ca).contains("signature"));
+        assert!(why(&other.list(&[1], |_| {}), &ca).contains("another issuer"));
+        // rcgen lets nobody sign lists without cRLSign; no key usage at all allows it.
+        let silent = Ca::with("ca", &[]);
+        assert!(read(&silent.list(&[1], |_| {}), &silent).is_ok());
+        let mut issuer = Issuer::new(&Ca::with("ca", &[KeyUsagePurpose::KeyCertSign]).der).unwrap();
+        assert!(!issuer.signs_crls);
+        issuer.key = Issuer::new(&silent.der).unwrap().key;
+        assert!(Crl::read(&silent.list(&[1], |_| {}), &issuer).unwrap_err().0.contains("cRLSign"));
+    }
+
+    #[test]
+    fn it_must_be_current_to_show_that_someone_is_good() {
+        let ca = Ca::new("ca");
+        let current = |this: i64, next: i64| {
+            let dated = |params: &mut rcgen::CertificateRevocationListParams| {
+                (params.this_update, params.next_update) = (date(NOW + this), date(NOW + next));
+            };
+            read(&ca.list(&[1], dated), &ca).unwrap().is_current(now())
+        };
+        assert!(current(-HOUR, 0).is_ok());
+        assert!(current(-HOUR, -1).unwrap_err().0.contains("out of date"));
+        assert!(current(300, HOUR).is_ok());
+        assert!(current(301, HOUR).unwrap_err().0.contains("not valid yet"));
+    }
+
+    #[test]
+    fn it_tells_only_of_those_it_is_for() {
+        let ca = Ca::new("ca");
+        let tells = |scope, uri, lists: &[&str]| {
+            let list = ca.list(&[], |params| params.issuing_distribution_point = point(uri, scope));
+            let list = read(&list, &ca).unwrap();
+            let mut query = ca.query(&ca.leaf(1, &[], lists));
+            let user = list.tells(&query).is_some();
+            query.is_ca = true;
+            (user, list.tells(&query).is_some())
+        };
+        assert_eq!(tells(None, URL, &[URL]), (true, true));
+        assert_eq!(tells(None, URL, &["http://b/", URL]), (true, true));
+        assert_eq!(tells(None, URL, &["http://b/"]), (false, false));
+        assert_eq!(tells(None, URL, &[]), (false, false));
+        assert_eq!(tells(Some(CrlScope::UserCertsOnly), URL, &[URL]), (true, false));
+        assert_eq!(tells(Some(CrlScope::CaCertsOnly), URL, &[URL]), (false, true));
+    }
+
+    #[test]
+    fn a_changed_or_missing_byte_makes_it_worthless() {
+        let ca = Ca::new("ca");
+        let der = ca.list(&[1, 2], |params| params.issuing_distribution_point = point(URL, None));
+        for at in 0..der.len() {
+            for flip in [0x01, 0x80, 0xff] {
+                let mut changed = der.clone();
+                changed[at] ^= flip;
+                let query = ca.query(&ca.leaf(2, &[], &[URL]));
+                if let Ok(list) = read(&changed, &ca) {
+                    assert!(matches!(list.tells(&query), Some(Verdict::Revoked { .. })), "byte {at}");
                 }
-                _ => {}
             }
+            assert!(read(&der[..at], &ca).is_err(), "cut at {at}");
         }
-        good.map(|next_update| Told { verdict: Verdict::Good, next_update })
-    }
-}
-
-fn foreign(name: &[u8]) -> CrlError {
-    match X509Name::from_der(name) {
-        Ok((_, name)) => CrlError::Foreign(name.to_string()),
-        Err(_) => CrlError::Refused(BROKEN),
     }
 }

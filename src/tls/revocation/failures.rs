@@ -25,6 +25,7 @@ const MAX: usize = 1_000;
 #[derive(Debug, Default)]
 pub(super) struct Failures {
     places: Mutex<HashMap<Box<str>, Failure>>,
+    complaints: Mutex<HashMap<Box<str>, Instant>>,
     failed: AtomicU64,
     soft: AtomicU64,
 }
@@ -33,7 +34,6 @@ pub(super) struct Failures {
 struct Failure {
     at: Instant,
     why: Arc<str>,
-    complained: Option<Instant>,
 }
 
 /// Counts since the start.
@@ -49,7 +49,10 @@ impl Failures {
     /// The failure of this place, if it is too fresh to ask again.
     pub(super) fn fresh(&self, place: &str) -> Option<Arc<str>> {
         let places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
-        places.get(place).filter(|failure| failure.at.elapsed() < PAUSE).map(|failure| Arc::clone(&failure.why))
+        places
+            .get(place)
+            .filter(|failure| failure.at.elapsed() < PAUSE)
+            .map(|failure| Arc::clone(&failure.why))
     }
 
     /// Notes that a place failed just now.
@@ -58,8 +61,7 @@ impl Failures {
         if places.len() >= MAX {
             places.clear();
         }
-        let complained = places.get(place).and_then(|failure| failure.complained);
-        places.insert(place.into(), Failure { at: Instant::now(), why: Arc::clone(why), complained });
+        places.insert(place.into(), Failure { at: Instant::now(), why: Arc::clone(why) });
     }
 
     /// Counts a certificate whose status nobody told, and says so in the log, once a minute for each
@@ -74,18 +76,22 @@ impl Failures {
             }
         };
         if self.is_due(place) {
-            tracing::warn!("the status of the certificate of {subject} could not be had, so {consequence}: {why}");
+            tracing::warn!(
+                "the status of the certificate of {subject} could not be had, so {consequence}: {why}"
+            );
         }
     }
 
     fn is_due(&self, place: &str) -> bool {
-        let mut places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(failure) = places.get_mut(place) else { return true };
-        let due = failure.complained.is_none_or(|at| at.elapsed() >= COMPLAINTS);
-        if due {
-            failure.complained = Some(Instant::now());
+        let mut complaints = self.complaints.lock().unwrap_or_else(PoisonError::into_inner);
+        if complaints.get(place).is_some_and(|at| at.elapsed() < COMPLAINTS) {
+            return false;
         }
-        due
+        if complaints.len() >= MAX {
+            complaints.clear();
+        }
+        complaints.insert(place.into(), Instant::now());
+        true
     }
 
     pub(super) fn counts(&self) -> Counts {

@@ -181,7 +181,9 @@ async fn via(proxy: &Proxy, target: &Target<'_>, settings: &Fetching) -> Result<
     let host = target.bare_host();
     let permission = settings.hosts.judge(host)?;
     if host.parse::<IpAddr>().is_ok_and(|address| !permission.admits(address)) {
-        return Err(format!("{host} is not a public address; list it in mtls_auth_revocation_hosts if it is yours"));
+        return Err(format!(
+            "{host} is not a public address; list it in mtls_auth_revocation_hosts if it is yours"
+        ));
     }
     let found = addresses(&proxy.host, proxy.port).await?;
     connect(&found).await.map_err(|error| format!("the proxy {}:{}: {error}", proxy.host, proxy.port))
@@ -232,11 +234,8 @@ async fn beside<T>(
     let mut work = std::pin::pin!(work);
     tokio::select! {
         done = &mut work => done,
-        ended = connection => {
-            // What was received before it ended is still to be read.
-            ended.map_err(|error| broke(&error))?;
-            work.await
-        }
+        // What was received before it ended is still to be read; what was not, `work` tells.
+        _ = connection => work.await,
     }
 }
 
@@ -278,4 +277,3 @@ fn broke(error: &hyper::Error) -> String {
         None => error.to_string(),
     }
 }
-

@@ -24,12 +24,7 @@ impl<K, T> Default for Flights<K, T> {
 impl<K: Hash + Eq + Clone, T: Clone> Flights<K, T> {
     /// The outcome of `work`, or of the same work that is under way already. `work` must have a
     /// deadline of its own; `None` when `deadline` passed while waiting for another's.
-    pub(super) async fn share(
-        &self,
-        key: K,
-        deadline: Instant,
-        work: impl Future<Output = T>,
-    ) -> Option<T> {
+    pub(super) async fn share(&self, key: K, deadline: Instant, work: impl Future<Output = T>) -> Option<T> {
         let seat = Seat { flights: self, slot: self.slot(&key), key };
         let mut outcome = timeout_at(deadline, seat.slot.lock()).await.ok()?;
         if let Some(outcome) = outcome.as_ref() {
@@ -103,7 +98,8 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn the_next_in_line_takes_over_when_the_asker_goes_away() {
         let (flights, count) = (Flights::<_, u32>::default(), Cell::new(0));
-        let gives_up = tokio::time::timeout(Duration::from_millis(500), flights.share(1, soon(), slow(&count)));
+        let gives_up =
+            tokio::time::timeout(Duration::from_millis(500), flights.share(1, soon(), slow(&count)));
         let (gone, stays) = tokio::join!(gives_up, flights.share(1, soon(), slow(&count)));
         assert!(gone.is_err());
         assert_eq!((stays, count.get()), (Some(2), 2));

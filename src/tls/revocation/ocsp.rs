@@ -5,23 +5,17 @@
 
 use std::time::Duration;
 
-use rustls::pki_types::{CertificateDer, SubjectPublicKeyInfoDer, UnixTime};
-use webpki::{EndEntityCert, KeyUsage, anchor_from_trusted_cert};
-use x509_parser::certificate::X509Certificate;
-use x509_parser::prelude::FromDer;
+use rustls::pki_types::UnixTime;
 
 use super::der::{
     BROKEN, ENUMERATED, Element, GENERALIZED_TIME, INTEGER, NULL, OBJECT_IDENTIFIER, OCTET_STRING, Reader,
     SEQUENCE, Signed, constructed, element, primitive,
 };
-use super::question::{Query, Serial, sha1};
-use super::{Refused, SKEW, Told, Verdict, later};
+use super::question::{Query, Serial};
+use super::{Refused, SKEW, Told, Verdict, later, signer};
 
 /// An answer without an end is believed for this long: its responder always has a newer one.
 const WITHOUT_END: Duration = Duration::from_secs(3600);
-
-/// Certificates in an answer that are looked at as its signer's.
-const MAX_SIGNERS: usize = 4;
 
 /// 1.3.14.3.2.26
 const SHA1: &[u8] = &[0x2b, 0x0e, 0x03, 0x02, 0x1a];
@@ -29,8 +23,6 @@ const SHA1: &[u8] = &[0x2b, 0x0e, 0x03, 0x02, 0x1a];
 const BASIC: &[u8] = &[0x2b, 0x06, 0x01, 0x05, 0x05, 0x07, 0x30, 0x01, 0x01];
 /// 1.3.6.1.5.5.7.48.1.2
 const NONCE: &[u8] = &[0x2b, 0x06, 0x01, 0x05, 0x05, 0x07, 0x30, 0x01, 0x02];
-/// id-kp-OCSPSigning, 1.3.6.1.5.5.7.3.9
-const OCSP_SIGNING: &[u8] = &[0x2b, 0x06, 0x01, 0x05, 0x05, 0x07, 0x03, 0x09];
 
 /// What an answer must repeat, if it repeats anything (RFC 9654: 32 bytes).
 pub(super) type Nonce = [u8; 32];
@@ -56,7 +48,7 @@ pub(super) fn read(answer: &[u8], query: &Query, nonce: &Nonce, now: UnixTime) -
     let certificates = basic.take_if(constructed(0))?;
     basic.end()?;
     let data = Data::read(signed.data.inside())?;
-    signature(&signed, &data, certificates, query, now)?;
+    signer::verify(&signed, data.responder, certificates, query, now)?;
     if data.produced > later(now, SKEW) {
         return Err(Refused("it was made in the future; is this host's clock right?"));
     }
@@ -139,7 +131,9 @@ const UNKNOWN_CRITICAL: Refused = Refused("it has a critical extension that is n
 type Extension<'a> = (&'a [u8], bool, &'a [u8]);
 
 /// OID, whether critical, and value of each, from `[1] EXPLICIT Extensions`.
-fn each_extension(tagged: Element<'_>) -> Result<impl Iterator<Item = Result<Extension<'_>, Refused>>, Refused> {
+fn each_extension(
+    tagged: Element<'_>,
+) -> Result<impl Iterator<Item = Result<Extension<'_>, Refused>>, Refused> {
     let mut inside = tagged.inside();
     let mut extensions = inside.take(SEQUENCE)?.inside();
     inside.end()?;
@@ -149,78 +143,6 @@ fn each_extension(tagged: Element<'_>) -> Result<impl Iterator<Item = Result<Ext
         more.then(|| super::der::extension(&mut extensions).inspect_err(|_| broken = true))
     }))
 }
-
-/// By the issuer itself, or by who it made a responder.
-fn signature(
-    signed: &Signed<'_>,
-    data: &Data<'_>,
-    certificates: Option<Element<'_>>,
-    query: &Query,
-    now: UnixTime,
-) -> Result<(), Refused> {
-    let issuer = &query.issuer;
-    if data.is_by(&issuer.name, &issuer.key_hash) {
-        return signed.verify(&issuer.key);
-    }
-    let Some(certificates) = certificates else {
-        return Err(Refused("it is signed by someone else than the issuer, and their certificate is not in it"));
-    };
-    let mut list = certificates.inside();
-    let mut list = list.take(SEQUENCE)?.inside();
-    for _ in 0..MAX_SIGNERS {
-        if list.at_end() {
-            break;
-        }
-        let der = CertificateDer::from(list.take(SEQUENCE)?.whole);
-        let Ok((_, x509)) = X509Certificate::from_der(&der) else { return Err(BROKEN) };
-        let key = &x509.tbs_certificate.subject_pki;
-        if data.is_by(x509.subject().as_raw(), &sha1(&key.subject_public_key.data)) {
-            made_responder(&der, &x509, query, now)?;
-            return signed.verify(&SubjectPublicKeyInfoDer::from(key.raw));
-        }
-    }
-    Err(Refused("the certificate of its signer is not in it"))
-}
-
-impl Data<'_> {
-    /// Whether the answer names this one as its responder.
-    fn is_by(&self, name: &[u8], key_hash: &[u8]) -> bool {
-        match self.responder.tag {
-            tag if tag == constructed(1) => self.responder.content == name,
-            tag if tag == constructed(2) => {
-                let mut inside = self.responder.inside();
-                inside.take(OCTET_STRING).is_ok_and(|hash| hash.content == key_hash) && inside.at_end()
-            }
-            _ => false,
-        }
-    }
-}
-
-/// Issued by the issuer itself, valid now, with the extended key usage OCSPSigning (RFC 6960 section
-/// 4.2.2.2). Whether the responder itself is revoked is not asked, as if it had id-pkix-ocsp-nocheck.
-fn made_responder(
-    der: &CertificateDer<'_>,
-    x509: &X509Certificate<'_>,
-    query: &Query,
-    now: UnixTime,
-) -> Result<(), Refused> {
-    let usage = x509.key_usage().map_err(|_| BROKEN)?;
-    if usage.is_some_and(|usage| !usage.value.digital_signature() && !usage.value.non_repudiation()) {
-        return Err(Refused("its signer's certificate may not sign"));
-    }
-    let anchor = anchor_from_trusted_cert(&query.issuer.der)
-        .map_err(|_| Refused("the issuer's certificate cannot be read"))?;
-    let responder = EndEntityCert::try_from(der).map_err(|_| NO_RESPONDER)?;
-    let algorithms = crate::tls::provider().signature_verification_algorithms.all;
-    let usage = KeyUsage::required(OCSP_SIGNING);
-    responder
-        .verify_for_usage(algorithms, &[anchor], &[], now, usage, None, None)
-        .map(drop)
-        .map_err(|_| NO_RESPONDER)
-}
-
-const NO_RESPONDER: Refused =
-    Refused("it is signed by someone whom the issuer did not make a responder, or whose certificate has expired");
 
 /// What is told of the one certificate that was asked about.
 fn single(mut answers: Reader<'_>, query: &Query, now: UnixTime) -> Result<Told, Refused> {
@@ -287,5 +209,143 @@ fn verdict(status: Element<'_>) -> Result<Verdict, Refused> {
             Ok(Verdict::Revoked { at, reason })
         }
         _ => Err(BROKEN),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::world::{Answer, Ca, HOUR, NOW, by, extensions, id, id_of, now, revoked};
+    use super::*;
+
+    const NONCE: Nonce = [7; 32];
+
+    /// What is made of the CA's answer about a leaf, after `change`.
+    fn told(change: impl for<'a> FnOnce(&mut Answer<'a>, &'a Ca, &Query)) -> Result<Verdict, &'static str> {
+        let ca = Ca::new("ca");
+        let query = ca.query(&ca.leaf(5, &["http://ocsp.example/"], &[]));
+        let mut answer = Answer::good(&query, &ca);
+        change(&mut answer, &ca, &query);
+        let der = answer.der(&query);
+        read(&der, &query, &NONCE, now()).map(|told| told.verdict).map_err(|refused| refused.0)
+    }
+
+    fn refused(part: &str, change: impl for<'a> FnOnce(&mut Answer<'a>, &'a Ca, &Query)) {
+        let why = told(change).unwrap_err();
+        assert!(why.contains(part), "{why}");
+    }
+
+    #[test]
+    fn an_issuer_answers_for_its_certificates() {
+        assert_eq!(told(|_, _, _| {}), Ok(Verdict::Good));
+        let at = UnixTime::since_unix_epoch(Duration::from_secs((NOW - 2 * HOUR) as u64));
+        let verdict = told(|answer, _, _| answer.status = revoked(NOW - 2 * HOUR));
+        assert_eq!(verdict, Ok(Verdict::Revoked { at, reason: Some(1) }));
+        let verdict = told(|answer, _, _| answer.status = element(primitive(2), &[]));
+        assert_eq!(verdict, Ok(Verdict::NotKnown));
+        refused("encoding", |answer, _, _| answer.status = element(primitive(3), &[]));
+        refused("encoding", |answer, _, _| answer.status = element(constructed(1), &[]));
+    }
+
+    #[test]
+    fn what_it_tells_must_be_of_this_very_certificate() {
+        refused("nothing of this", |answer, _, _| answer.ids = Vec::new());
+        refused("twice", |answer, _, query| answer.ids = vec![id(query), id(query)]);
+        let others = |answer: &mut Answer<'_>, _: &Ca, query: &Query| {
+            let (name, key) = (&query.issuer.name_hash, &query.issuer.key_hash);
+            answer.ids =
+                vec![id_of(name, key, &[6]), id_of(&[1; 20], key, &[5]), id_of(name, &[1; 20], &[5])];
+        };
+        refused("nothing of this", others);
+        let among = told(|answer, _, query| {
+            let (name, key) = (&query.issuer.name_hash, &query.issuer.key_hash);
+            answer.ids = vec![id_of(name, key, &[6]), id(query)];
+        });
+        assert_eq!(among, Ok(Verdict::Good));
+    }
+
+    #[test]
+    fn it_must_be_fresh() {
+        let skew = SKEW.as_secs() as i64;
+        let at = |this_update, next_update: Option<i64>| {
+            told(|answer, _, _| {
+                (answer.this_update, answer.next_update) =
+                    (NOW + this_update, next_update.map(|at| NOW + at));
+            })
+        };
+        assert_eq!(at(skew, Some(HOUR)), Ok(Verdict::Good));
+        assert!(at(skew + 1, Some(HOUR)).unwrap_err().contains("future"));
+        assert_eq!(at(-HOUR, Some(-skew)), Ok(Verdict::Good));
+        assert!(at(-HOUR, Some(-skew - 1)).unwrap_err().contains("out of date"));
+        assert_eq!(at(-HOUR, None), Ok(Verdict::Good));
+        assert!(at(-HOUR - skew - 1, None).unwrap_err().contains("out of date"));
+    }
+
+    #[test]
+    fn a_nonce_that_is_repeated_must_be_ours() {
+        assert_eq!(told(|answer, _, _| answer.nonce = Some(&NONCE)), Ok(Verdict::Good));
+        refused("nonce", |answer, _, _| answer.nonce = Some(&[8; 32]));
+        refused("nonce", |answer, _, _| answer.nonce = Some(&[]));
+    }
+
+    #[test]
+    fn an_extension_that_is_critical_and_not_known_spoils_it() {
+        let with = |critical| {
+            move |answer: &mut Answer<'_>, _: &Ca, _: &Query| {
+                answer.extensions = Some(extensions(&[0x2a, 3], critical, &element(OCTET_STRING, &[])));
+            }
+        };
+        assert_eq!(told(with(false)), Ok(Verdict::Good));
+        refused("critical", with(true));
+    }
+
+    #[test]
+    fn an_answer_without_a_status_says_why() {
+        let ca = Ca::new("ca");
+        let query = ca.query(&ca.leaf(5, &[], &[]));
+        for (status, part) in [
+            (1, "malformed"),
+            (2, "internal"),
+            (3, "later"),
+            (5, "sig"),
+            (6, "unauthorized"),
+            (4, "not known"),
+        ] {
+            let der = element(SEQUENCE, &[&element(ENUMERATED, &[&[status]])]);
+            let why = read(&der, &query, &NONCE, now()).unwrap_err().0;
+            assert!(why.contains(part), "{why}");
+        }
+    }
+
+    #[test]
+    fn a_changed_byte_never_changes_the_verdict() {
+        let ca = Ca::new("ca");
+        let query = ca.query(&ca.leaf(5, &[], &[]));
+        let (certificate, key) = ca.responder(|_| {});
+        let responder = Some(by(&certificate));
+        let certificates = vec![certificate];
+        let status = revoked(NOW - HOUR);
+        let answer = Answer { status, signer: &key, responder, certificates, ..Answer::good(&query, &ca) };
+        let der = answer.der(&query);
+        let whole = read(&der, &query, &NONCE, now()).unwrap();
+        for at in 0..der.len() {
+            for flip in [0x01, 0x80, 0xff] {
+                let mut changed = der.clone();
+                changed[at] ^= flip;
+                if let Ok(told) = read(&changed, &query, &NONCE, now()) {
+                    assert_eq!(told, whole, "byte {at}");
+                }
+            }
+            assert!(read(&der[..at], &query, &NONCE, now()).is_err(), "cut at {at}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_make_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+            thread_local!(static QUERY: Query = { let ca = Ca::new("ca"); ca.query(&ca.leaf(5, &[], &[])) });
+            QUERY.with(|query| prop_assert!(read(&bytes, query, &NONCE, now()).is_err()))?;
+        }
     }
 }

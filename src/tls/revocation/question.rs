@@ -58,7 +58,8 @@ impl Query {
         let crl_names = crl_names(&x509)?;
         let crls = http_only(crl_names.iter().map(AsRef::as_ref));
         Ok(Self {
-            subject: x509.subject().to_string().into(),
+            // For the log, where a line must stay one.
+            subject: x509.subject().to_string().escape_debug().collect::<String>().into(),
             serial: Serial::new(x509.raw_serial())?,
             raw_serial: x509.raw_serial().into(),
             is_ca: x509.is_ca(),
@@ -134,7 +135,8 @@ impl Serial {
     pub(super) fn new(raw: &[u8]) -> Result<Self, Refused> {
         let digits = &raw[raw.iter().take_while(|byte| **byte == 0).count()..];
         let mut bytes = [0; 20];
-        let place = bytes.get_mut(..digits.len()).ok_or(Refused("a serial number is longer than 20 bytes"))?;
+        let place =
+            bytes.get_mut(..digits.len()).ok_or(Refused("a serial number is longer than 20 bytes"))?;
         place.copy_from_slice(digits);
         Ok(Self { length: digits.len() as u8, bytes })
     }
@@ -204,4 +206,68 @@ fn http_only<'a>(names: impl Iterator<Item = &'a str>) -> Vec<Uri> {
     uris.sort_by_key(|uri| uri.scheme_str() != Some("http"));
     uris.truncate(MAX_PLACES);
     uris
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::world::{Ca, access, settings};
+    use super::*;
+
+    #[test]
+    fn a_certificate_says_where_to_ask_and_ldap_is_not_for_us() {
+        let ca = Ca::new("ca");
+        let responders = ["https://a.example/", "http://b.example/ocsp", "ldap://c.example/"];
+        let lists = ["ldap://d.example/cn=ca", "http://e.example/ca.crl"];
+        let query = ca.query(&ca.leaf(1, &responders, &lists));
+        let strings = |uris: &[Uri]| uris.iter().map(ToString::to_string).collect::<Vec<_>>();
+        assert_eq!(strings(&query.ocsp), ["http://b.example/ocsp", "https://a.example/"]);
+        assert_eq!(strings(&query.crls), ["http://e.example/ca.crl"]);
+        assert_eq!(query.crl_names.iter().map(AsRef::as_ref).collect::<Vec<_>>(), lists);
+        let silent = ca.query(&ca.leaf(1, &[], &[]));
+        assert!(silent.ocsp.is_empty() && silent.crls.is_empty());
+        let many: Vec<_> = (0..50).map(|number| format!("http://{number}.example/")).collect();
+        let many: Vec<_> = many.iter().map(String::as_str).collect();
+        assert_eq!(ca.query(&ca.leaf(1, &many, &[])).ocsp.len(), MAX_PLACES);
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_refused() {
+        let (ca, other) = (Ca::new("ca"), Ca::new("other"));
+        let why = |leaf: &CertificateDer<'_>, issuer: &Ca| {
+            Query::new(leaf, &issuer.der, Arc::new(settings())).unwrap_err().0
+        };
+        assert!(why(&ca.leaf(1, &[], &[]), &other).contains("another name"));
+        let (twice, _) = ca.responder(|params| {
+            params.custom_extensions = vec![access(&["http://a/"]), access(&["http://b/"])];
+        });
+        assert!(why(&twice, &ca).contains("authority information access"));
+        let (broken, _) = ca.responder(|params| {
+            let broken =
+                rcgen::CustomExtension::from_oid_content(&[1, 3, 6, 1, 5, 5, 7, 1, 1], vec![0x30, 9]);
+            params.custom_extensions = vec![broken];
+        });
+        assert!(why(&broken, &ca).contains("authority information access"));
+    }
+
+    #[test]
+    fn serial_numbers_are_numbers() {
+        let serial = |raw: &[u8]| Serial::new(raw).unwrap();
+        assert_eq!(serial(&[0, 0x80]), serial(&[0x80]));
+        assert_ne!(serial(&[1, 0]), serial(&[1]));
+        assert_eq!(serial(&[0]), serial(&[]));
+        assert!(Serial::new(&[1; 20]).is_ok() && Serial::new(&[1; 21]).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn a_changed_certificate_makes_no_panic(at in 0_usize..2000, byte: u8) {
+            let ca = Ca::new("ca");
+            let mut leaf = ca.leaf(1, &["http://a.example/"], &["http://b.example/"]).to_vec();
+            let at = at % leaf.len();
+            leaf[at] = byte;
+            let _ = Query::new(&CertificateDer::from(leaf), &ca.der, Arc::new(settings()));
+        }
+    }
 }
