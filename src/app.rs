@@ -25,7 +25,8 @@ use crate::config::{self, Config, Files, Layers, Loaded, LogFormat, LogSettings,
 use crate::lifecycle::drain::{self, Trigger};
 use crate::lifecycle::readiness::{BlockReady, Readiness};
 use crate::lifecycle::signal::Stop;
-use crate::proxy::health::{Board, ask_targets};
+use crate::proxy::Common;
+use crate::proxy::health::ask_targets;
 use crate::server::listener::Listener;
 use crate::server::worker::{Shared, Threads, Workers};
 use crate::snapshot::{self, Snapshot};
@@ -69,10 +70,10 @@ impl App {
         let (trigger, drain) = drain::channel();
         let (access_log, log_writer) = start_access_log(config.access_log)?;
         let published = Arc::new(ArcSwap::from_pointee(snapshot));
-        let health = Arc::new(Board::default());
+        let common = Common::default();
         let shared = Shared {
             snapshot: Arc::clone(&published),
-            health: Arc::clone(&health),
+            common: common.clone(),
             access_log,
             readiness: readiness.clone(),
             ready_needs_upstream: config.ready_needs_upstream,
@@ -94,7 +95,7 @@ impl App {
         if let Some(status) = status {
             tasks.spawn_local(status.run());
         }
-        tasks.spawn_local(ask_targets(Arc::clone(&published), health));
+        tasks.spawn_local(ask_targets(Arc::clone(&published), common.health));
         tasks.spawn_local(snapshot::watch::replace_on_change(config.clone(), published));
         drop((drain, binding));
         let drain_timeout = config.drain_timeout;

@@ -21,6 +21,7 @@ mod forwarding;
 mod limits;
 mod listen;
 mod process;
+mod revocation;
 mod server_tls;
 mod target;
 mod upstream;
@@ -49,6 +50,7 @@ pub use self::problem::{Caution, Origin, Problem, Problems, Said};
 pub use self::process::{LogFormat, LogSettings};
 pub use self::reference::Reference;
 pub use self::reference_page::reference;
+pub use self::revocation::Revocation;
 pub use self::server_tls::{Handshake, ServerTls, TlsVersions};
 pub use self::settings::{Settings, Sources, flags};
 pub use self::source::{Layers, Loaded, load, status_listen};
@@ -109,6 +111,8 @@ pub struct MtlsAuth {
     pub allow_partial_chain: bool,
     /// What of the certificate becomes the caller's group; `None` for no group.
     pub group_by: Option<GroupBy>,
+    /// Whether and how it is asked if a certificate was taken back.
+    pub revocation: Revocation,
 }
 
 /// What is told about the caller and the way of a request.

@@ -32,6 +32,7 @@ use rustls::pki_types::UnixTime;
 use self::authenticated::Authenticated;
 use self::decisions::Decided;
 use crate::identity::{HeaderFormat, Peer, PeerCertificate};
+use crate::tls::revocation::Query;
 
 pub use self::acl::{Acl, Rule};
 pub use self::callista_mtls_acl::CallistaMtlsAcl;
@@ -47,7 +48,7 @@ pub use self::matching::ConsumerBy;
 pub use self::mtls_auth::{GroupBy, Lookup, MtlsAuth};
 pub use self::permit::{Caller, Permit};
 pub use self::request_termination::{Content, RequestTermination};
-pub use self::revocation::{NobodyKnows, Query, RevocationMode, Status, Statuses};
+pub use self::revocation::{NobodyKnows, Statuses};
 pub use self::tls_metadata_headers::TlsMetadataHeaders;
 
 /// What stands between a route and its callers: its plugins in Kong's order, highest priority first.

@@ -4,6 +4,7 @@
 //! HTTP it came in. Nothing it touches is shared with other workers but the snapshot.
 
 mod attempt;
+mod authorization;
 mod backend;
 mod balancer;
 pub mod body;
@@ -31,9 +32,9 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use http::request::Parts;
-use http::{HeaderMap, Request, Response};
-use rustls::pki_types::UnixTime;
+use http::{HeaderValue, Request, Response};
 
+use self::authorization::authorize;
 use self::backend::{Backend, Pools, Way};
 use self::balancer::Asked;
 use self::body::Body;
@@ -48,8 +49,9 @@ use self::upgrade::{Answer, upgrade};
 use crate::lifecycle::deadline::Sweep;
 use crate::message::hop_by_hop::{self, Upgrade};
 use crate::message::reply::Reply;
-use crate::policy::{Denial, NobodyKnows, Permit, Policy, Question, Refused};
+use crate::policy::{Denial, Permit};
 use crate::snapshot::Snapshot;
+use crate::tls::revocation::Revocation;
 
 /// The pipeline of one worker.
 #[derive(Debug)]
@@ -58,7 +60,16 @@ pub struct Proxy {
     current: RefCell<Rc<Current>>,
     record: Rc<Record>,
     sweep: Rc<Sweep>,
-    health: Arc<Board>,
+    common: Common,
+}
+
+/// What the workers share beside the snapshot, and keep when that is replaced.
+#[derive(Debug, Clone, Default)]
+pub struct Common {
+    /// Which targets are healthy.
+    pub health: Arc<Board>,
+    /// Which certificates were taken back.
+    pub revocation: Arc<Revocation>,
 }
 
 /// A snapshot with this worker's connections to its services.
@@ -98,17 +109,17 @@ impl From<UpstreamError> for Refusal {
 }
 
 impl Proxy {
-    /// A pipeline with pools of its own; `health` is that of all workers. Call within the worker's runtime.
+    /// A pipeline with pools of its own. Call within the worker's runtime.
     #[must_use]
     pub fn new(
         published: Arc<ArcSwap<Snapshot>>,
         record: Record,
         sweep: &Rc<Sweep>,
-        health: Arc<Board>,
+        common: Common,
     ) -> Rc<Self> {
-        let current = Rc::new(Current::of(published.load_full(), sweep, &health));
+        let current = Rc::new(Current::of(published.load_full(), sweep, &common.health));
         let (record, sweep) = (Rc::new(record), Rc::clone(sweep));
-        Rc::new(Self { published, current: RefCell::new(current), record, sweep, health })
+        Rc::new(Self { published, current: RefCell::new(current), record, sweep, common })
     }
 
     /// The deadlines of this worker.
@@ -188,8 +199,17 @@ impl Proxy {
         let Incoming { client, exchange, .. } = *incoming;
         let snapshot = &current.snapshot;
         request::check(&head, &snapshot.limits)?;
-        let (found, policy) = request::route(&head, incoming, snapshot)?;
-        let permit = authorize(policy, client, &head.headers, snapshot)?;
+        let asking = authorization::Request { client, headers: &head.headers, snapshot };
+        let (found, policy) = match (request::route(&head, incoming, snapshot), &snapshot.gate) {
+            (Ok(found), _) => found,
+            (Err(refusal), None) => return Err(refusal),
+            // A stranger does not learn which routes there are.
+            (Err(refusal), Some(gate)) => {
+                authorize(gate, asking, &self.common.revocation).await?;
+                return Err(refusal);
+            }
+        };
+        let permit = authorize(policy, asking, &self.common.revocation).await?;
         exchange.permitted(&permit, &snapshot.reserved);
         let no_service = || Refusal::new(Reply::NO_SERVICE, "the route has no service");
         let backend = current.backend(found.route.service.ok_or_else(no_service)?);
@@ -265,28 +285,10 @@ impl Proxy {
         let mut current = self.current.borrow_mut();
         if !Arc::ptr_eq(&current.snapshot, &published) {
             current.pools.retire();
-            *current = Rc::new(Current::of(Arc::clone(&published), &self.sweep, &self.health));
+            *current = Rc::new(Current::of(Arc::clone(&published), &self.sweep, &self.common.health));
         }
         Rc::clone(&current)
     }
-}
-
-fn authorize(
-    policy: &Arc<Policy>,
-    client: &Client,
-    headers: &HeaderMap,
-    snapshot: &Snapshot,
-) -> Result<Arc<Permit>, Refusal> {
-    let (peer, real_ip) = (client.hop.peer(), &snapshot.real_ip);
-    let from_trusted_ip = real_ip.trusts(peer);
-    let client_ip = if from_trusted_ip { real_ip.client(headers, peer) } else { peer };
-    let now = UnixTime::now();
-    let question =
-        Question { peer: &client.peer, client_ip, from_trusted_ip, headers, statuses: &NobodyKnows, now };
-    policy.authorize(&question, &client.decisions).map_err(|refused| match refused {
-        Refused::Denied(denial) => denial.into(),
-        Refused::Undecided(_) => Refusal::new(Reply::NOT_VERIFIED, "whether it is revoked is not known"),
-    })
 }
 
 /// A request and where it came from, for the length of the pipeline.
@@ -299,7 +301,8 @@ struct Incoming<'a> {
 
 /// What the target can be chosen by.
 fn hashable<'a>(head: &'a Parts, exchange: &'a Exchange, permit: &'a Permit) -> Asked<'a> {
-    let caller = permit.caller().map(|caller| caller.certificate.leaf.der().as_ref());
+    let certificate = permit.caller().map(|caller| caller.certificate.leaf.der().as_ref());
+    let caller = head.headers.get("x-consumer-id").map(HeaderValue::as_bytes).or(certificate);
     Asked { headers: &head.headers, uri: exchange.uri(), client: exchange.client(), caller }
 }
 

@@ -40,6 +40,8 @@ pub struct Snapshot {
     pub services: Vec<Arc<Service>>,
     /// Who may pass.
     pub policies: Vec<Arc<Policy>>,
+    /// Who may learn that there is no such route; `None`: everybody.
+    pub gate: Option<Arc<Policy>>,
     /// The TLS of our listeners, if any has TLS.
     pub listener_tls: Option<ServerConfigs>,
     /// Headers that policies use for identities, beside those that are known anyway.
@@ -86,6 +88,7 @@ impl Snapshot {
             services: vec![Arc::new(service)],
             reserved: Arc::new(Reserved::new(policy.reserved())),
             policies: vec![Arc::new(policy)],
+            gate: None,
             listener_tls,
             real_ip: real_ip(&config.forwarding),
             forwarding: config.forwarding.clone(),

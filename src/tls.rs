@@ -1,13 +1,15 @@
 //! Certificates and TLS: everything between PEM text and an encrypted stream.
 //!
 //! In reading order: [`pem`] text → [`credentials`] we present and [`trust`] we judge by →
-//! [`server`] (by the name asked for, [`sni`]) and [`client`] configurations → the [`stream`] both sides read and write.
+//! [`server`] (by the name asked for, [`sni`]) and [`client`] configurations → the [`stream`] both sides read
+//! and write. Whether an accepted certificate was taken back since is the business of [`revocation`].
 //! Used by `policy` (judging chains), `snapshot` (loading), `server` and `proxy` (handshakes).
 
 pub mod client;
 pub mod credentials;
 pub mod pem;
 pub mod read_ahead;
+pub mod revocation;
 pub mod server;
 pub mod sni;
 pub mod stream;

@@ -9,7 +9,7 @@ use super::credentials::CaFiles;
 use super::problem::{Problem, Problems, Said};
 use super::server_tls::Handshake;
 use super::value;
-use super::{Access, MtlsAuth};
+use super::{Access, MtlsAuth, Revocation};
 
 /// Whose certificates are asked for and accepted.
 #[derive(Debug, Clone, clap::Args, serde::Deserialize)]
@@ -42,10 +42,6 @@ pub(super) struct AccessSettings {
     #[arg(long, value_name = "on", default_value = "on")]
     pub(super) mtls_auth_skip_consumer_lookup: Said,
 
-    /// Whether revocation is checked. Only `SKIP`: this version does not check it.
-    #[arg(long, value_name = "SKIP", default_value = "SKIP")]
-    pub(super) mtls_auth_revocation_check_mode: Said,
-
     /// The groups that may pass, and no others: a comma list, `\,` for a comma in a name.
     #[arg(long, value_name = "GROUPS")]
     pub(super) acl_allow: Option<Said>,
@@ -64,6 +60,7 @@ impl Access {
     /// says whose certificates are accepted.
     pub(super) fn compile(
         settings: &AccessSettings,
+        revocation: Revocation,
         certificate_required: bool,
         declared: bool,
         problems: &mut Problems,
@@ -71,7 +68,7 @@ impl Access {
         let before = problems.iter().count();
         problems.value(unsupported(settings));
         let acl = acl(settings, problems);
-        let mtls_auth = mtls_auth(settings, problems);
+        let mtls_auth = mtls_auth(settings, revocation, problems);
         if settings.mtls_auth_ca_certificates.is_none() {
             without_cas(settings, certificate_required, declared, problems);
         }
@@ -88,7 +85,7 @@ pub(super) fn handshake(settings: &AccessSettings, problems: &mut Problems) -> (
     (handshake.filter(|_| asked), send_ca_dn && asked)
 }
 
-fn mtls_auth(settings: &AccessSettings, problems: &mut Problems) -> Option<MtlsAuth> {
+fn mtls_auth(settings: &AccessSettings, revocation: Revocation, problems: &mut Problems) -> Option<MtlsAuth> {
     let group = &settings.mtls_auth_authenticated_group_by;
     let words = [("CN", Some(GroupBy::CommonName)), ("DN", Some(GroupBy::DistinguishedName)), ("none", None)];
     let group_by = problems.value(value::word(group, &words));
@@ -100,7 +97,7 @@ fn mtls_auth(settings: &AccessSettings, problems: &mut Problems) -> Option<MtlsA
         problems.push(Problem::new(said, "no caller has a group", advice));
     }
     let ca_certificates = problems.note(cas(settings.mtls_auth_ca_certificates.as_ref()?))?;
-    Some(MtlsAuth { ca_certificates, allow_partial_chain, group_by })
+    Some(MtlsAuth { ca_certificates, allow_partial_chain, group_by, revocation })
 }
 
 pub(super) fn cas(said: &Said) -> Result<CaFiles, Problem> {
@@ -166,19 +163,16 @@ fn unsupported(settings: &AccessSettings) -> Result<(), Problem> {
         let what = "this version reads no declarative file, so there are no consumers to look up";
         return Err(Problem::new(skip, what, "write on, or remove it"));
     }
-    let mode = &settings.mtls_auth_revocation_check_mode;
-    if !mode.value().eq_ignore_ascii_case("SKIP") {
-        let what = "this version does not check revocation";
-        let advice = "write SKIP, and issue client certificates with short lives";
-        return Err(Problem::new(mode, what, advice));
-    }
     Ok(())
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::config::Origin;
+    use crate::tls::revocation::Check;
 
     fn settings(pairs: &[(&str, &str)]) -> AccessSettings {
         let said = |key: &str| {
@@ -193,16 +187,27 @@ mod tests {
             mtls_auth_allow_partial_chain: default("mtls_auth_allow_partial_chain", "off"),
             mtls_auth_send_ca_dn: default("mtls_auth_send_ca_dn", "off"),
             mtls_auth_skip_consumer_lookup: default("mtls_auth_skip_consumer_lookup", "on"),
-            mtls_auth_revocation_check_mode: default("mtls_auth_revocation_check_mode", "SKIP"),
             acl_allow: said("acl_allow"),
             acl_deny: said("acl_deny"),
             acl_hide_groups_header: default("acl_hide_groups_header", "off"),
         }
     }
 
+    fn unchecked() -> Revocation {
+        Revocation {
+            check: Check::Skip,
+            http_timeout: Duration::from_secs(30),
+            cert_cache_ttl: Duration::from_secs(60),
+            crl_files: Vec::new(),
+            hosts: Vec::new(),
+            http_proxy: None,
+            https_proxy: None,
+        }
+    }
+
     fn check(pairs: &[(&str, &str)], certificate_required: bool, expected: &str) {
         let mut problems = Problems::default();
-        Access::compile(&settings(pairs), certificate_required, false, &mut problems);
+        Access::compile(&settings(pairs), unchecked(), certificate_required, false, &mut problems);
         assert_eq!(problems.to_string(), expected);
     }
 
@@ -211,7 +216,8 @@ mod tests {
     #[test]
     fn groups_that_may_pass() {
         let of = |pair| {
-            Access::compile(&settings(&[CA, pair]), true, false, &mut Problems::default()).unwrap().acl
+            let settings = settings(&[CA, pair]);
+            Access::compile(&settings, unchecked(), true, false, &mut Problems::default()).unwrap().acl
         };
         let acl =
             |rule| Some(Acl { rule, hide_groups_header: false, always_use_authenticated_groups: false });
@@ -255,11 +261,6 @@ mod tests {
                 vec![CA, ("mtls_auth_skip_consumer_lookup", "off")],
                 "mtls_auth_skip_consumer_lookup=off (default): this version reads no declarative file, \
                  so there are no consumers to look up; write on, or remove it",
-            ),
-            (
-                vec![CA, ("mtls_auth_revocation_check_mode", "STRICT")],
-                "mtls_auth_revocation_check_mode=STRICT (default): this version does not check revocation; \
-                 write SKIP, and issue client certificates with short lives",
             ),
         ] {
             check(&pairs, false, line);

@@ -14,7 +14,7 @@ use super::server_tls::ServerTls;
 use super::settings::Settings;
 use super::upstream::{self, Calls};
 use super::value::{self, Unit};
-use super::{Access, Config, Forwarding, access, listen};
+use super::{Access, Config, Forwarding, Revocation, access, listen};
 
 /// `problems` are those of the sources; a `Config` without what they would have said is none.
 pub(super) fn compile(
@@ -38,7 +38,9 @@ fn config(mode: Mode, settings: &Settings, problems: &mut Problems) -> Option<Co
     let tls = listeners.iter().any(|listener| listener.tls);
     let server_tls = ServerTls::compile(&settings.server_tls, tls, handshake, problems);
     let declarative = DeclarativeSource::compile(&settings.declarative, problems);
-    let access = Access::compile(&settings.access, gateway, declarative.is_some(), problems);
+    let cas_named = settings.access.mtls_auth_ca_certificates.is_some();
+    let revocation = Revocation::compile(&settings.revocation, cas_named, problems);
+    let access = Access::compile(&settings.access, revocation, gateway, declarative.is_some(), problems);
     let target = upstream::target(&settings.upstream, declarative.as_ref(), problems);
     let calls =
         Calls::compile(&settings.upstream, &settings.upstream_tls, target.as_ref(), !gateway, problems);

@@ -132,15 +132,12 @@ pub(super) const ALIASES: &[(&str, &str)] = &[
 ];
 
 const CONSUMERS: &str = "use acl_allow; there are no consumers in this version";
-const REVOCATION: &str = "remove it; this version does not check revocation";
 
 pub(super) const UNSUPPORTED: &[Unsupported] = &[
     Unsupported { key: "admin_listen", harmless: Some("off"), advice: "write off, or remove it" },
     Unsupported { key: "mtls_auth_consumer_by", harmless: None, advice: CONSUMERS },
     Unsupported { key: "mtls_auth_anonymous", harmless: None, advice: CONSUMERS },
     Unsupported { key: "mtls_auth_default_consumer", harmless: None, advice: CONSUMERS },
-    Unsupported { key: "mtls_auth_cert_cache_ttl", harmless: None, advice: REVOCATION },
-    Unsupported { key: "mtls_auth_http_timeout", harmless: None, advice: REVOCATION },
     Unsupported {
         key: "authenticate_before_routing",
         harmless: Some("off"),

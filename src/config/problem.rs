@@ -253,7 +253,7 @@ impl Problems {
     }
 
     /// The value, or nothing after its problem was noted, so that the next one is looked at too.
-    pub(super) fn note<T>(&mut self, result: Result<T, Problem>) -> Option<T> {
+    pub fn note<T>(&mut self, result: Result<T, Problem>) -> Option<T> {
         result.map_err(|problem| self.push(problem)).ok()
     }
 

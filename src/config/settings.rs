@@ -18,6 +18,7 @@ use super::limits::LimitSettings;
 use super::listen::ListenSettings;
 use super::problem::Said;
 use super::process::ProcessSettings;
+use super::revocation::RevocationSettings;
 use super::server_tls::ServerTlsSettings;
 use super::upstream::UpstreamSettings;
 use super::upstream_tls::UpstreamTlsSettings;
@@ -45,6 +46,10 @@ pub struct Settings {
     #[command(flatten)]
     #[serde(flatten)]
     pub(super) declarative: DeclarativeSettings,
+
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub(super) revocation: RevocationSettings,
 
     #[command(flatten)]
     #[serde(flatten)]

@@ -8,7 +8,8 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{HeaderValue, StatusCode};
+use http::header::{LOCATION, UPGRADE};
+use http::{HeaderName, HeaderValue, StatusCode};
 
 use super::request_id::RequestId;
 
@@ -19,6 +20,8 @@ pub struct Reply {
     pub status: StatusCode,
     /// The text of the body, without a full stop; for gRPC, of `grpc-message`.
     pub message: Cow<'static, str>,
+    /// One more header, for callers in HTTP.
+    pub header: Option<(HeaderName, HeaderValue)>,
     /// The body, where it does not follow the caller's `Accept`.
     verbatim: Option<Arc<Verbatim>>,
 }
@@ -47,7 +50,12 @@ impl Reply {
     pub const NO_SERVICE: Self =
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "no Service found with those values");
     /// Plain HTTP on a route for HTTPS.
-    pub const HTTPS_REQUIRED: Self = Self::new(StatusCode::UPGRADE_REQUIRED, "Please use HTTPS protocol");
+    pub const HTTPS_REQUIRED: Self = Self {
+        status: StatusCode::UPGRADE_REQUIRED,
+        message: Cow::Borrowed("Please use HTTPS protocol"),
+        header: Some((UPGRADE, HeaderValue::from_static("TLS/1.2, HTTP/1.1"))),
+        verbatim: None,
+    };
 
     /// gRPC over HTTP/1 on a route for gRPC.
     pub const HTTP2_REQUIRED: Self = Self::new(StatusCode::UPGRADE_REQUIRED, "Please use HTTP2 protocol");
@@ -92,13 +100,13 @@ impl Reply {
 
     /// A reply with a fixed text.
     pub const fn new(status: StatusCode, message: &'static str) -> Self {
-        Self { status, message: Cow::Borrowed(message), verbatim: None }
+        Self { status, message: Cow::Borrowed(message), header: None, verbatim: None }
     }
 
     /// A reply with a text made at run time.
     #[must_use]
     pub const fn saying(status: StatusCode, message: String) -> Self {
-        Self { status, message: Cow::Owned(message), verbatim: None }
+        Self { status, message: Cow::Owned(message), header: None, verbatim: None }
     }
 
     /// A reply with this body, byte for byte; `message` is for callers that read no bodies.
@@ -109,7 +117,13 @@ impl Reply {
         content_type: Option<HeaderValue>,
         body: Bytes,
     ) -> Self {
-        Self { status, message, verbatim: Some(Arc::new(Verbatim { content_type, body })) }
+        Self { status, message, header: None, verbatim: Some(Arc::new(Verbatim { content_type, body })) }
+    }
+
+    /// A redirect to the same place over TLS.
+    #[must_use]
+    pub fn redirect(status: StatusCode, location: HeaderValue) -> Self {
+        Self { header: Some((LOCATION, location)), ..Self::new(status, "Please use HTTPS protocol") }
     }
 
     /// Kong's `kong.response.exit` with a message: one line of JSON without a request id

@@ -12,10 +12,10 @@ use rustls::pki_types::{CertificateDer, UnixTime};
 use super::authenticated::Authenticated;
 use super::credentials::Credentials;
 use super::matching::{ConsumerBy, Match};
-use super::revocation::{Query, RevocationMode};
-use super::{Consumer, Consumers, Denial, Question, Refused, soon};
+use super::{Consumer, Consumers, Denial, Question, Refused, revocation, soon};
 use crate::identity::{Peer, PeerCertificate};
 use crate::message::reply::Reply;
+use crate::tls::revocation::Fetching;
 use crate::tls::trust::ChainVerifier;
 
 /// The plugin, ready to judge.
@@ -27,8 +27,8 @@ pub struct MtlsAuth {
     pub lookup: Lookup,
     /// Id or username of the consumer that everyone is who fails; Kong's `anonymous`.
     pub anonymous: Option<Box<str>>,
-    /// `None` does not ask whether a certificate is revoked.
-    pub revocation: Option<RevocationMode>,
+    /// How it is asked whether certificates were taken back; `None`: it is not.
+    pub revocation: Option<Arc<Fetching>>,
 }
 
 /// Whether the holder of a certificate has to be somebody.
@@ -132,18 +132,17 @@ impl MtlsAuth {
         Ok(Authenticated { consumer, told: Some(Arc::clone(certificate)), ..found })
     }
 
-    /// Until when the certificate is known not to be revoked.
+    /// Until when the certificate, and those between it and the trusted CA, are known not to be revoked.
     fn valid(
         &self,
         certificate: &PeerCertificate,
         issuers: &[&CertificateDer<'static>],
         question: &Question<'_>,
     ) -> Result<UnixTime, Refused> {
-        let (Some(mode), Some(issuer)) = (self.revocation, issuers.first()) else {
-            return Ok(certificate.leaf.validity().not_after);
-        };
-        let query = Query { certificate: certificate.leaf.der().clone(), issuer: (*issuer).clone() };
-        Ok(mode.judge(query, question.statuses, question.now)?.unwrap_or_else(|| soon(question.now)))
+        match &self.revocation {
+            None => Ok(certificate.leaf.validity().not_after),
+            Some(settings) => revocation::judge(certificate.leaf.der(), issuers, settings, question),
+        }
     }
 }
 

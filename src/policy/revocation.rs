@@ -4,42 +4,13 @@
 //! ([`Statuses`]); what is not known yet ends the decision with questions instead of an answer.
 //! Source: docs/kong-compatibility.md, "Revocation".
 
+use std::sync::Arc;
+
 use rustls::pki_types::{CertificateDer, UnixTime};
 
-use super::{Denial, Refused};
+use super::{Denial, Question, Refused};
 use crate::message::reply::Reply;
-
-/// Kong's `revocation_check_mode`; its `SKIP` is to have none.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum RevocationMode {
-    /// Only a confirmed revocation denies; what cannot be learned is forgiven.
-    IgnoreCaError,
-    /// Only a certificate that is confirmed good passes.
-    Strict,
-}
-
-/// A question to whoever fetches statuses.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Query {
-    /// The caller's certificate.
-    pub certificate: CertificateDer<'static>,
-    /// The CA that issued it, from a verified path.
-    pub issuer: CertificateDer<'static>,
-}
-
-/// What is known about one certificate.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Status {
-    /// Confirmed not to be revoked.
-    Good {
-        /// To be asked again after this.
-        until: UnixTime,
-    },
-    /// Confirmed to be revoked.
-    Revoked,
-    /// Asked, or nobody to ask, and no answer that counts.
-    Unknown,
-}
+use crate::tls::revocation::{Check, Doubt, Fetching, Query, Status};
 
 /// Who knows statuses. Asking it must not wait.
 pub trait Statuses {
@@ -47,36 +18,62 @@ pub trait Statuses {
     fn status(&self, query: &Query, now: UnixTime) -> Option<Status>;
 }
 
-/// Nobody fetches: every status stays unknown, so that `Strict` denies.
+/// Nobody was asked: everything has to be fetched.
 #[derive(Debug, Clone, Copy)]
 pub struct NobodyKnows;
 
 impl Statuses for NobodyKnows {
     fn status(&self, _: &Query, _: UnixTime) -> Option<Status> {
-        Some(Status::Unknown)
+        None
     }
 }
 
-impl RevocationMode {
-    /// Until when the certificate may be used; `None` when that has to be asked again soon.
-    pub(super) fn judge(
-        self,
-        query: Query,
-        statuses: &dyn Statuses,
-        now: UnixTime,
-    ) -> Result<Option<UnixTime>, Refused> {
-        match (statuses.status(&query, now), self) {
-            (None, _) => Err(Refused::Undecided(vec![query])),
-            (Some(Status::Good { until }), _) => Ok(Some(until)),
-            (Some(Status::Revoked), _) => Err(denied("the certificate is revoked by its CA")),
-            (Some(Status::Unknown), Self::IgnoreCaError) => Ok(None),
-            (Some(Status::Unknown), Self::Strict) => {
-                Err(denied("whether the certificate is revoked is not known, and STRICT asks for an answer"))
-            }
+/// Until when a leaf may be used, whose accepted path goes over `issuers` to a trusted CA, the last of them.
+/// Nobody is asked about that one: whoever trusts it knows.
+pub(super) fn judge(
+    leaf: &CertificateDer<'static>,
+    issuers: &[&CertificateDer<'static>],
+    settings: &Arc<Fetching>,
+    question: &Question<'_>,
+) -> Result<UnixTime, Refused> {
+    let certificates = [leaf].into_iter().chain(issuers.iter().copied());
+    let (mut until, mut unknown) = (NEVER, Vec::new());
+    for (depth, (certificate, issuer)) in certificates.zip(issuers).enumerate() {
+        let query = Query::new(certificate, issuer, Arc::clone(settings))
+            .map_err(|refused| denied(format!("where to ask for revocation cannot be told: {refused}")))?;
+        match question.statuses.status(&query, question.now) {
+            None => unknown.push(query),
+            Some(status) => until = until.min(end(&status, settings.check, depth)?),
         }
     }
+    if unknown.is_empty() { Ok(until) } else { Err(Refused::Undecided(unknown)) }
 }
 
-fn denied(reason: &'static str) -> Refused {
+/// Until when a certificate of this status counts; `depth` is 0 for the caller's own.
+fn end(status: &Status, check: Check, depth: usize) -> Result<UnixTime, Refused> {
+    let (why, until) = match status {
+        Status::Good { until } => return Ok(*until),
+        Status::Unknown { why, until } => (why, *until),
+        Status::Revoked { .. } => return Err(denied(of(status, depth))),
+    };
+    match (why, check) {
+        (Doubt::NotKnown, Check::IgnoreCaError | Check::Strict) => Err(denied(of(status, depth))),
+        (Doubt::NowhereToAsk, Check::Strict) if depth > 0 => Ok(until),
+        (Doubt::NowhereToAsk | Doubt::NoAnswer(_), Check::Strict) => {
+            Err(denied(format!("{}, and STRICT asks for an answer", of(status, depth))))
+        }
+        _ => Ok(until),
+    }
+}
+
+fn of(status: &Status, depth: usize) -> String {
+    let whose = if depth == 0 { "the certificate" } else { "an intermediate CA of the certificate" };
+    format!("{whose} is {status}")
+}
+
+fn denied(reason: String) -> Refused {
     Refused::Denied(Denial::new(Reply::NOT_VERIFIED, reason))
 }
+
+/// Later than any certificate ends.
+const NEVER: UnixTime = UnixTime::since_unix_epoch(std::time::Duration::from_secs(u64::MAX / 2));

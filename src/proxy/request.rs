@@ -7,7 +7,7 @@ use std::sync::Arc;
 use http::header::{CONTENT_LENGTH, EXPECT, HOST};
 use http::request::Parts;
 use http::uri::{Authority, PathAndQuery};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, Version};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, Version};
 
 use super::client::Client;
 use super::exchange::Exchange;
@@ -136,6 +136,9 @@ pub(super) fn route<'s>(
     let no_route = || Refusal::new(Reply::NO_ROUTE, "no route matches the request");
     let found = snapshot.router.find(&asked).ok_or_else(no_route)?;
     let (reply, reason) = match found.fit {
+        Fit::NeedsHttps if found.route.https_redirect != UPGRADE_REQUIRED => {
+            (to_https(found.route.https_redirect, exchange, &head.uri), "the route is for TLS only")
+        }
         Fit::Fits => {
             let policy = &snapshot.policies[found.route.policy];
             return Ok((found, policy));
@@ -145,6 +148,19 @@ pub(super) fn route<'s>(
         Fit::NotGrpc => (Reply::NOT_GRPC, "the route is for gRPC only"),
     };
     Err(Refusal::new(reply, reason))
+}
+
+const UPGRADE_REQUIRED: u16 = 426;
+
+/// To the same place over TLS, without the port that was asked (kong/runloop/handler.lua).
+fn to_https(status: u16, exchange: &Exchange, asked: &Uri) -> Reply {
+    let host = exchange.host().parse::<Authority>().map(|authority| authority.host().to_owned());
+    let path = asked.path_and_query().map_or("/", PathAndQuery::as_str);
+    let location = host.ok().and_then(|host| HeaderValue::try_from(format!("https://{host}{path}")).ok());
+    match (StatusCode::from_u16(status), location) {
+        (Ok(status), Some(location)) => Reply::redirect(status, location),
+        _ => Reply::HTTPS_REQUIRED,
+    }
 }
 
 /// Whether the client used https, by the word of a trusted address if it has one to say.

@@ -22,9 +22,8 @@ use crate::identity::KnownCertificates;
 use crate::lifecycle::deadline::Sweep;
 use crate::lifecycle::drain::Watch;
 use crate::lifecycle::readiness::{BlockReady, Readiness};
-use crate::proxy::Proxy;
+use crate::proxy::{Common, Proxy};
 use crate::proxy::exchange::Record;
-use crate::proxy::health::Board;
 use crate::proxy::pool::Pool;
 use crate::snapshot::Snapshot;
 use crate::telemetry::access_log::{AccessLog, FLUSH_EVERY};
@@ -60,8 +59,8 @@ pub struct Accepted {
 pub struct Shared {
     /// The snapshot in force, and those to come.
     pub snapshot: Arc<ArcSwap<Snapshot>>,
-    /// How the targets of upstreams are.
-    pub health: Arc<Board>,
+    /// What they share beside it.
+    pub common: Common,
     /// Where batches of access lines go; `None` when the access log is off.
     pub access_log: Option<SyncSender<Vec<u8>>>,
     /// Told when the upstreams that open at start were reached.
@@ -206,7 +205,7 @@ async fn run(
 ) {
     let sweep = Sweep::new();
     let record = Record::new(AccessLog::new(shared.access_log.clone()), counters);
-    let proxy = Proxy::new(Arc::clone(&shared.snapshot), record, &sweep, Arc::clone(&shared.health));
+    let proxy = Proxy::new(Arc::clone(&shared.snapshot), record, &sweep, shared.common.clone());
     let pending = shared.ready_needs_upstream.then(|| shared.readiness.block("upstream"));
     let pending = Rc::new(Cell::new(pending));
     let context = Rc::new(Context { proxy, known: KnownCertificates::default(), finish: Finish::default() });

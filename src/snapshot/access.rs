@@ -8,6 +8,7 @@ use super::files;
 use crate::config::{self, CaFiles, Problem, Problems};
 use crate::identity::HeaderFormat;
 use crate::policy::{Lookup, MtlsAuth, Policy};
+use crate::tls::revocation::{Check, CrlError, CrlFiles, Fetching, Hosts};
 use crate::tls::trust::{self, ChainVerifier};
 
 /// For `upstream_url`: there are no consumers to look up.
@@ -21,7 +22,7 @@ pub(super) fn policy(
             verifier: Arc::new(verifier(auth, now)?),
             lookup: Lookup::Skip { group_by: auth.group_by },
             anonymous: None,
-            revocation: None,
+            revocation: revocation(auth, now)?,
         }),
         None => None,
     };
@@ -39,6 +40,42 @@ pub fn verifier(auth: &config::MtlsAuth, now: UnixTime) -> Result<ChainVerifier,
     ChainVerifier::new(cas, auth.allow_partial_chain, now)
         .map_err(|error| Problem::new(files::first(said), error.to_string(), CALLERS_ADVICE).into())
 }
+
+/// How statuses are had, with the CRL files read; `None` where revocation is not checked.
+fn revocation(auth: &config::MtlsAuth, now: UnixTime) -> Result<Option<Arc<Fetching>>, Problems> {
+    let said = &auth.revocation;
+    if said.check == Check::Skip {
+        return Ok(None);
+    }
+    Ok(Some(Arc::new(Fetching {
+        check: said.check,
+        timeout: said.http_timeout,
+        ttl: said.cert_cache_ttl,
+        crl_files: crl_files(auth, now)?,
+        hosts: Hosts::new(said.hosts.iter().cloned()),
+        http_proxy: said.http_proxy.clone(),
+        https_proxy: said.https_proxy.clone(),
+    })))
+}
+
+fn crl_files(auth: &config::MtlsAuth, now: UnixTime) -> Result<CrlFiles, Problems> {
+    let named = &auth.revocation.crl_files;
+    if named.is_empty() {
+        return Ok(CrlFiles::default());
+    }
+    let mut files = CrlFiles::of(&caller_cas(&auth.ca_certificates, now)?);
+    let mut problems = Problems::default();
+    for said in named {
+        let added = files::revocation_list(said).and_then(|der| {
+            let unusable = |error: CrlError| Problem::new(said, error.to_string(), LISTS_ADVICE);
+            files.add(&der, now).map_err(unusable)
+        });
+        problems.note(added);
+    }
+    if problems.is_empty() { Ok(files) } else { Err(problems) }
+}
+
+const LISTS_ADVICE: &str = "give the current CRL of a CA in mtls_auth_ca_certificates";
 
 /// Each reference is judged by itself, so that the wrong one of several is named.
 pub(super) fn caller_cas(cas: &CaFiles, now: UnixTime) -> Result<Vec<CertificateDer<'static>>, Problems> {

@@ -18,6 +18,9 @@ use crate::tls::pem;
 /// No certificate or key is near this size; what is larger is another file.
 const MAX_BYTES: u64 = 8 * 1024 * 1024;
 
+/// Half a million revoked certificates.
+const MAX_LIST_BYTES: u64 = 16 * 1024 * 1024;
+
 /// Every certificate and key file that a configuration names, wherever it is used.
 pub(super) fn named_by(config: &Config) -> Vec<PathBuf> {
     let server = config.server_tls.iter().flat_map(|tls| &tls.credentials);
@@ -37,7 +40,8 @@ pub(super) fn named_by(config: &Config) -> Vec<PathBuf> {
         Some(DeclarativeSource::File(said)) => Some(PathBuf::from(said.value())),
         _ => None,
     };
-    said.filter_map(path).chain(declarative).collect()
+    let lists = config.access.mtls_auth.iter().flat_map(|auth| &auth.revocation.crl_files);
+    said.chain(lists).filter_map(path).chain(declarative).collect()
 }
 
 /// Every certificate of a set of CAs that `judge` lets pass, for each reference by itself; those of
@@ -108,6 +112,18 @@ pub fn certificates(said: &Said) -> Result<Vec<CertificateDer<'static>>, Problem
     })
 }
 
+/// The revocation list (DER) that `said` refers to.
+pub(super) fn revocation_list(said: &Said) -> Result<Vec<u8>, Problem> {
+    let bytes = text_within(said, MAX_LIST_BYTES)?;
+    // A SEQUENCE; PEM is text.
+    if bytes.first() == Some(&0x30) {
+        return Ok(bytes);
+    }
+    pem::revocation_list(&bytes).map_err(|error| {
+        Problem::new(said, error.to_string(), "give a CRL, in DER or with -----BEGIN X509 CRL-----")
+    })
+}
+
 /// The private key that `said` refers to.
 pub(super) fn private_key(said: &Said) -> Result<PrivateKeyDer<'static>, Problems> {
     let text = text(said)?;
@@ -117,10 +133,14 @@ pub(super) fn private_key(said: &Said) -> Result<PrivateKeyDer<'static>, Problem
 }
 
 fn text(said: &Said) -> Result<Vec<u8>, Problem> {
+    text_within(said, MAX_BYTES)
+}
+
+fn text_within(said: &Said, max: u64) -> Result<Vec<u8>, Problem> {
     match Reference::of(said) {
         Reference::Text(text) => Ok(text.into_bytes()),
         Reference::Path(path) => {
-            read(&path).map_err(|Unreadable { what, advice }| Problem::new(said, what, advice))
+            read(&path, max).map_err(|Unreadable { what, advice }| Problem::new(said, what, advice))
         }
     }
 }
@@ -130,7 +150,7 @@ struct Unreadable {
     advice: &'static str,
 }
 
-fn read(path: &Path) -> Result<Vec<u8>, Unreadable> {
+fn read(path: &Path, max: u64) -> Result<Vec<u8>, Unreadable> {
     let metadata = fs::metadata(path).map_err(|error| unreadable(&error))?;
     if metadata.is_dir() {
         return Err(Unreadable {
@@ -138,8 +158,8 @@ fn read(path: &Path) -> Result<Vec<u8>, Unreadable> {
             advice: "name the file in it; docker makes a directory where the file to mount does not exist",
         });
     }
-    if metadata.len() > MAX_BYTES {
-        let what = format!("it has {} bytes, too many for certificates or a key", metadata.len());
+    if metadata.len() > max {
+        let what = format!("it has {} bytes, too many for what is wanted here", metadata.len());
         return Err(Unreadable { what, advice: "name the right file" });
     }
     fs::read(path).map_err(|error| unreadable(&error))

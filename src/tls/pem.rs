@@ -57,6 +57,21 @@ pub fn certificates(text: &[u8]) -> Result<Vec<CertificateDer<'static>>, PemErro
     }
 }
 
+/// The one revocation list in `text` (`-----BEGIN X509 CRL-----`), as DER.
+///
+/// # Errors
+/// When there is none, or more than one.
+pub fn revocation_list(text: &[u8]) -> Result<Vec<u8>, PemError> {
+    let mut lists = items(text)?.into_iter().filter_map(|item| match item {
+        Item::Crl(der) => Some(der.to_vec()),
+        _ => None,
+    });
+    match (lists.next(), lists.next()) {
+        (Some(list), None) => Ok(list),
+        _ => Err(PemError::SomethingElse),
+    }
+}
+
 /// The private key in `text`: PKCS#8, PKCS#1 (RSA) or SEC1 (EC).
 ///
 /// # Errors
