@@ -163,7 +163,7 @@ mod tests {
         expression("~/a/\\d+", "/a/", "/a/12/x", Some(5));
         expression("~/(?<name>a+)b", "/", "/aab", Some(4));
         expression("~/(a)b", "/ab", "/abc", Some(3));
-        expression("~/a|/b", "/", "/b/c", Some(2));
+        expression("~/a|/b", "", "/b/c", Some(2));
         expression("~/a|b", "", "/xb", None);
         expression("~/(?i)a", "/", "/A", Some(2));
         expression("~/a?b", "/", "/b", Some(2));

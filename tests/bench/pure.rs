@@ -12,7 +12,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use criterion::{BatchSize, BenchmarkId, Criterion, criterion_group, criterion_main};
-use http::{HeaderMap, HeaderName, HeaderValue, Version};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Version};
 use mtls_bridge::identity::{HeaderFormat, Peer, PeerCertificate, PeerTls};
 use mtls_bridge::message::forwarded::{self, Hop, RealIp, Target};
 use mtls_bridge::message::hop_by_hop;
@@ -22,7 +22,7 @@ use mtls_bridge::policy::{
     Acl, ConsumerBy, ConsumerId, Consumers, Decisions, GroupBy, Lookup, MtlsAuth, NewConsumer, NobodyKnows,
     Policy, Question, Rule,
 };
-use mtls_bridge::routing::{Route, Router};
+use mtls_bridge::routing::{self, Asked, HostPattern, PathPattern, Route, Router, normalise};
 use mtls_bridge::tls::credentials::{Credentials, Side};
 use mtls_bridge::tls::server::{Asks, Hints, Presented, ServerConfigs};
 use mtls_bridge::tls::sni::ByName;
@@ -35,27 +35,64 @@ use rustls::{ClientConfig, ClientConnection, RootCertStore};
 criterion_group!(benches, routes, authorize, consumers, header_rules, identity, server_names);
 criterion_main!(benches);
 
-/// Many routes with the same beginning, asked for the one that is tried last.
+/// One of many routes, which differ in their hosts, their prefixes, their expressions, or in two of these.
 fn routes(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("route/find");
-    for count in [1, 100, 10_000] {
-        let router = Router::new((0..count).map(route).collect());
-        let path = "/api/v1/service-00000/orders/7";
-        assert!(router.find(path).is_some());
-        group.bench_function(BenchmarkId::from_parameter(count), |bencher| {
-            bencher.iter(|| router.find(black_box(path)));
-        });
-        group.bench_function(BenchmarkId::new("no match", count), |bencher| {
-            bencher.iter(|| router.find(black_box("/api/v2/nobody")));
+    let kinds: [(&str, fn(usize) -> routing::Rule); 4] = [
+        ("hosts", |index| rule(Some(index), None)),
+        ("prefixes", |index| rule(None, Some(format!("/api/v1/service-{index:05}")))),
+        ("expressions", |index| rule(None, Some(format!("~/api/v1/service-{index:05}/[a-z]+/[0-9]+$")))),
+        ("hosts and prefixes", |index| rule(Some(index / 100), Some(format!("/api/v1/service-{index:05}")))),
+    ];
+    for (kind, rule) in kinds {
+        for count in [1, 10_000] {
+            let router = Router::new((0..count).map(|index| route(rule(index))).collect());
+            let (host, path) = ("host-0.example:8443", "/api/v1/service-00000/orders/7");
+            assert!(find(&router, host, path));
+            group.bench_function(BenchmarkId::new(kind, count), |bencher| {
+                bencher.iter(|| find(&router, black_box(host), black_box(path)));
+            });
+            group.bench_function(BenchmarkId::new(format!("{kind}, no match"), count), |bencher| {
+                bencher.iter(|| find(&router, black_box("nobody.example"), black_box("/api/v2/nobody")));
+            });
+        }
+    }
+    group.finish();
+    let mut group = criterion.benchmark_group("route/normalise");
+    for path in ["/api/v1/service-00000/orders/7", "/api/v1/orders/%C3%A9", "/api//v1/./%6Frders/../x"] {
+        group.bench_function(BenchmarkId::from_parameter(path), |bencher| {
+            bencher.iter(|| normalise(black_box(path)));
         });
     }
 }
 
-fn route(index: usize) -> Route {
-    let paths = vec![format!("/api/v1/service-{index:05}")];
-    // The one that is asked for has the shortest path, so it is tried after all others.
-    let paths = if index == 0 { vec!["/api/v1/service-0000".into()] } else { paths };
-    Route { name: format!("route {index}"), paths, service: index, policy: 0 }
+fn rule(host: Option<usize>, path: Option<String>) -> routing::Rule {
+    let host = host.map(|index| HostPattern::parse(&format!("host-{index}.example")).unwrap());
+    let path = path.map(|path| PathPattern::parse(&path).unwrap());
+    routing::Rule {
+        hosts: host.into_iter().collect(),
+        paths: path.into_iter().collect(),
+        ..routing::Rule::default()
+    }
+}
+
+fn route(rule: routing::Rule) -> Route {
+    Route { rule, ..Route::everything(0, 0) }
+}
+
+fn find(router: &Router, host: &str, path: &str) -> bool {
+    let asked = Asked {
+        method: &Method::GET,
+        host: Some(host),
+        path,
+        headers: &HeaderMap::new(),
+        server_name: None,
+        tls: true,
+        https: true,
+        http2: true,
+        is_grpc: false,
+    };
+    router.find(&asked).is_some()
 }
 
 /// The first request of a connection, which has its chain verified, and all others.

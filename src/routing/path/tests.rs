@@ -3,6 +3,7 @@
 use http::uri::PathAndQuery;
 use http::{HeaderMap, Method};
 use proptest::prelude::*;
+use proptest::sample::select;
 
 use super::super::{Asked, Found, PathHandling, PathPattern, Route, Router, Rule};
 use super::upstream;
@@ -43,7 +44,7 @@ fn v0_puts_one_slash_where_the_two_meet() {
     check("/s/", "/r", "/rest", true, "/s/est");
     check("/s/", "/r", "/r/x", false, "/s/r/x");
     check("/s/", "/", "/", false, "/s/");
-    check("/s/", "/", "/", true, "/s");
+    check("/s/", "/", "/", true, "/s/");
 }
 
 #[test]
@@ -232,10 +233,10 @@ proptest! {
     #[test]
     fn nothing_leaves_the_service_s_own_path(
         request in "/(r|[.%/]|%2e|%2F|\\.\\./|x){0,12}",
-        pattern in "/|/r|/r/|~/r|~/r.|~/[^/]*",
+        pattern in select(&["/", "/r", "/r/", "~/r", "~/r.", "~/[^/]*"][..]),
         strip_path: bool,
     ) {
-        let rule = Rule { paths: vec![PathPattern::parse(&pattern).unwrap()], ..Rule::default() };
+        let rule = Rule { paths: vec![PathPattern::parse(pattern).unwrap()], ..Rule::default() };
         let router = Router::new(vec![Route { rule, strip_path, ..Route::everything(0, 0) }]);
         let asked = PathAndQuery::try_from(request.as_str()).unwrap();
         if let Some(found) = find(&router, &request) {
