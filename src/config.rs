@@ -75,6 +75,8 @@ pub struct Config {
     pub calls: Calls,
     /// Services, routes, consumers and plugins.
     pub declarative: Option<DeclarativeSource>,
+    /// What said that callers are judged before a route is found; `None`: they are not.
+    pub authenticate_before_routing: Option<Said>,
     /// Which headers tell the service about the caller and the way.
     pub forwarding: Forwarding,
     /// Sizes and counts that bound a client.
@@ -100,6 +102,8 @@ pub struct Access {
     pub mtls_auth: Option<MtlsAuth>,
     /// Kong's `acl`.
     pub acl: Option<Acl>,
+    /// Whether and how it is asked if a certificate was taken back; of a declarative file's plugins, where.
+    pub revocation: Revocation,
 }
 
 /// The `mtls-auth` plugin without consumers.
@@ -111,8 +115,6 @@ pub struct MtlsAuth {
     pub allow_partial_chain: bool,
     /// What of the certificate becomes the caller's group; `None` for no group.
     pub group_by: Option<GroupBy>,
-    /// Whether and how it is asked if a certificate was taken back.
-    pub revocation: Revocation,
 }
 
 /// What is told about the caller and the way of a request.

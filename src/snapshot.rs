@@ -6,6 +6,7 @@
 
 mod access;
 pub mod balance;
+mod declared;
 mod files;
 mod listener;
 mod service;
@@ -16,9 +17,10 @@ use std::sync::Arc;
 
 use rustls::pki_types::UnixTime;
 
+use self::declared::Declared;
 use self::listener::Names;
 use self::watch::Stamps;
-use crate::config::{Config, Deadlines, Files, Forwarding, Limits, Problem, Problems};
+use crate::config::{Config, Deadlines, Files, Forwarding, Limits, Problems};
 use crate::message::forwarded::RealIp;
 use crate::message::identity_headers::Reserved;
 use crate::policy::Policy;
@@ -27,6 +29,7 @@ use crate::tls::credentials::Side;
 use crate::tls::server::ServerConfigs;
 
 pub use self::access::verifier;
+pub use self::declared::outline;
 pub use self::files::certificates;
 pub use self::service::{Service, ServicePlan, TlsDefaults, server_name, server_trust};
 pub use self::target::{Target, Terms};
@@ -65,30 +68,27 @@ impl Snapshot {
     pub fn load(config: &Config, now: UnixTime) -> Result<Self, Problems> {
         let stamps = Stamps::of(config);
         let mut problems = Problems::default();
-        let Some(upstream) = &config.upstream else {
-            let advice = "set upstream_url";
-            return Err(Problem::missing("declarative_config", "not wired yet", advice).into());
-        };
-        let policy = problems.collect(access::policy(&config.access, &config.forwarding.identity_headers, now));
-        let service = problems.collect(service::service(upstream, now));
-        let verifier =
-            policy.as_ref().and_then(|policy| policy.mtls_auth.as_ref()).map(|auth| &auth.verifier);
-        let listener_tls = match &config.server_tls {
-            Some(tls) => {
-                let names = Names::of_settings(tls, &config.access, verifier).map_err(Problems::from);
-                problems.collect(names.and_then(|names| listener::listener_tls(tls, names, now))).map(Some)
+        let described = problems.collect(match &config.declarative {
+            Some(source) => Declared::load(config, source, now),
+            None => settled(config, now),
+        });
+        let Some(described) = described else {
+            if let Some(tls) = &config.server_tls {
+                problems.append(listener::examine(tls, now));
             }
-            None => Some(None),
-        };
-        let (Some(policy), Some(service), Some(listener_tls)) = (policy, service, listener_tls) else {
             return Err(problems);
         };
+        let listener_tls = match &config.server_tls {
+            Some(tls) => Some(listener::listener_tls(tls, described.names, now)?),
+            None => None,
+        };
+        let policies = described.policies.iter().chain(&described.gate);
         Ok(Self {
-            router: Router::new(vec![Route::everything(0, 0)]),
-            services: vec![Arc::new(service)],
-            reserved: Arc::new(Reserved::new(policy.reserved())),
-            policies: vec![Arc::new(policy)],
-            gate: None,
+            router: Router::new(described.routes),
+            services: described.services,
+            reserved: Arc::new(Reserved::new(policies.flat_map(|policy| policy.reserved()))),
+            policies: described.policies,
+            gate: described.gate,
             listener_tls,
             real_ip: real_ip(&config.forwarding),
             forwarding: config.forwarding.clone(),
@@ -103,6 +103,26 @@ impl Snapshot {
     pub fn keeps_host(&self, route: &Route) -> bool {
         self.forwarding.preserve_host || route.preserve_host
     }
+}
+
+/// What the settings alone describe: one route, for everything, to `upstream_url`.
+fn settled(config: &Config, now: UnixTime) -> Result<Declared, Problems> {
+    let mut problems = Problems::default();
+    let policy = problems.collect(access::policy(&config.access, &config.forwarding.identity_headers, now));
+    let service = match &config.upstream {
+        Some(upstream) => problems.collect(service::service(upstream, now)),
+        None => None,
+    };
+    let verifier = policy.as_ref().and_then(|policy| policy.mtls_auth.as_ref()).map(|auth| &auth.verifier);
+    let names = problems.note(Names::of_settings(config.server_tls.as_ref(), &config.access, verifier));
+    let (Some(policy), Some(service), Some(names)) = (policy, service, names) else { return Err(problems) };
+    Ok(Declared {
+        routes: vec![Route::everything(0, 0)],
+        services: vec![Arc::new(service)],
+        policies: vec![Arc::new(policy)],
+        gate: None,
+        names,
+    })
 }
 
 /// What is wrong with the files of a configuration that is refused for other reasons.

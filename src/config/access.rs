@@ -21,7 +21,7 @@ pub(super) struct AccessSettings {
     pub(super) mtls_auth_ca_certificates: Option<Said>,
 
     /// `request`: ask for a certificate, decide for each request, answer 401; `require`: refuse
-    /// in the handshake.
+    /// in the handshake. nginx's words for it, `optional` and `on`, are understood too.
     #[arg(long, value_name = "request|require", default_value = "request")]
     pub(super) mtls_auth_handshake: Said,
 
@@ -67,25 +67,39 @@ impl Access {
     ) -> Option<Self> {
         let before = problems.iter().count();
         problems.value(unsupported(settings));
+        if declared {
+            undeclared(settings, problems);
+        }
         let acl = acl(settings, problems);
-        let mtls_auth = mtls_auth(settings, revocation, problems);
+        let mtls_auth = mtls_auth(settings, problems);
         if settings.mtls_auth_ca_certificates.is_none() {
             without_cas(settings, certificate_required, declared, problems);
         }
-        (problems.iter().count() == before).then_some(Self { mtls_auth, acl })
+        (problems.iter().count() == before).then_some(Self { mtls_auth, acl, revocation })
     }
 }
 
 /// How clients are asked in the handshake; not at all where no caller needs a certificate.
-pub(super) fn handshake(settings: &AccessSettings, problems: &mut Problems) -> (Option<Handshake>, bool) {
-    let words = [("request", Handshake::Request), ("require", Handshake::Require)];
+/// With a declarative file (`declared`), that one says who is.
+pub(super) fn handshake(
+    settings: &AccessSettings,
+    declared: bool,
+    problems: &mut Problems,
+) -> (Option<Handshake>, bool) {
+    let words = [
+        ("request", Handshake::Request),
+        ("require", Handshake::Require),
+        ("optional", Handshake::Request),
+        ("optional_no_ca", Handshake::Request),
+        ("on", Handshake::Require),
+    ];
     let handshake = problems.note(value::word(&settings.mtls_auth_handshake, &words));
     let send_ca_dn = problems.value(value::switch(&settings.mtls_auth_send_ca_dn));
-    let asked = settings.mtls_auth_ca_certificates.is_some();
+    let asked = declared || settings.mtls_auth_ca_certificates.is_some();
     (handshake.filter(|_| asked), send_ca_dn && asked)
 }
 
-fn mtls_auth(settings: &AccessSettings, revocation: Revocation, problems: &mut Problems) -> Option<MtlsAuth> {
+fn mtls_auth(settings: &AccessSettings, problems: &mut Problems) -> Option<MtlsAuth> {
     let group = &settings.mtls_auth_authenticated_group_by;
     let words = [("CN", Some(GroupBy::CommonName)), ("DN", Some(GroupBy::DistinguishedName)), ("none", None)];
     let group_by = problems.value(value::word(group, &words));
@@ -97,7 +111,7 @@ fn mtls_auth(settings: &AccessSettings, revocation: Revocation, problems: &mut P
         problems.push(Problem::new(said, "no caller has a group", advice));
     }
     let ca_certificates = problems.note(cas(settings.mtls_auth_ca_certificates.as_ref()?))?;
-    Some(MtlsAuth { ca_certificates, allow_partial_chain, group_by, revocation })
+    Some(MtlsAuth { ca_certificates, allow_partial_chain, group_by })
 }
 
 pub(super) fn cas(said: &Said) -> Result<CaFiles, Problem> {
@@ -109,6 +123,20 @@ pub(super) fn cas(said: &Said) -> Result<CaFiles, Problem> {
     }
 }
 
+/// What a declarative file says in its plugins, and nothing else may.
+fn undeclared(settings: &AccessSettings, problems: &mut Problems) {
+    let defaults = [
+        &settings.mtls_auth_authenticated_group_by,
+        &settings.mtls_auth_send_ca_dn,
+        &settings.acl_hide_groups_header,
+    ];
+    let chosen = defaults.into_iter().filter(|said| !said.origin().is_default());
+    for said in [&settings.acl_allow, &settings.acl_deny].into_iter().flatten().chain(chosen) {
+        let advice = "write it in a plugin there, and remove it here";
+        problems.push(Problem::new(said, "the declarative file says who may pass", advice));
+    }
+}
+
 /// What must not be said, or be missing, where no CA is named.
 fn without_cas(
     settings: &AccessSettings,
@@ -116,7 +144,10 @@ fn without_cas(
     declared: bool,
     problems: &mut Problems,
 ) {
-    if certificate_required && !declared {
+    if declared {
+        return;
+    }
+    if certificate_required {
         let what = "not set, so nobody could come in";
         let advice = "set MTLS_AUTH_CA_CERTIFICATES to the CA that signs your clients";
         problems.push(Problem::missing("mtls_auth_ca_certificates", what, advice));
@@ -128,7 +159,7 @@ fn without_cas(
     }
     // The profile `hardened` says it for gateways and reverse proxies alike; people mean it.
     let handshake = &settings.mtls_auth_handshake;
-    if handshake.value().eq_ignore_ascii_case("require") && !handshake.origin().is_profile() && !declared {
+    if handshake.value().eq_ignore_ascii_case("require") && !handshake.origin().is_profile() {
         problems.push(Problem::new(handshake, "no certificate is asked for", advice));
     }
 }
@@ -280,7 +311,7 @@ mod tests {
 
     #[test]
     fn nobody_is_asked_where_no_ca_is_named() {
-        let of = |pairs: &[_]| handshake(&settings(pairs), &mut Problems::default());
+        let of = |pairs: &[_]| handshake(&settings(pairs), false, &mut Problems::default());
         assert_eq!(of(&[]), (None, false));
         assert_eq!(of(&[CA]), (Some(Handshake::Request), false));
         assert_eq!(of(&[CA, ("mtls_auth_send_ca_dn", "on")]), (Some(Handshake::Request), true));

@@ -34,12 +34,12 @@ fn config(mode: Mode, settings: &Settings, problems: &mut Problems) -> Option<Co
     let gateway = mode == Mode::Gateway;
     let listeners = listen::listeners(&settings.listen, problems);
     let status = problems.value(listen::status(&settings.listen.status_listen));
-    let handshake = access::handshake(&settings.access, problems);
     let tls = listeners.iter().any(|listener| listener.tls);
-    let server_tls = ServerTls::compile(&settings.server_tls, tls, handshake, problems);
     let declarative = DeclarativeSource::compile(&settings.declarative, problems);
+    let handshake = access::handshake(&settings.access, declarative.is_some(), problems);
+    let server_tls = ServerTls::compile(&settings.server_tls, tls, handshake, problems);
     let cas_named = settings.access.mtls_auth_ca_certificates.is_some();
-    let revocation = Revocation::compile(&settings.revocation, cas_named, problems);
+    let revocation = Revocation::compile(&settings.revocation, cas_named, declarative.is_some(), problems);
     let access = Access::compile(&settings.access, revocation, gateway, declarative.is_some(), problems);
     let target = upstream::target(&settings.upstream, declarative.as_ref(), problems);
     let calls =
@@ -56,11 +56,14 @@ fn config(mode: Mode, settings: &Settings, problems: &mut Problems) -> Option<Co
         workers: problems.value(process::workers(&process.workers)),
         drain_timeout: problems.value(value::duration(&process.drain_timeout, Unit::Seconds)),
         access_log: problems.value(value::switch(&process.access_log)),
-        ready_needs_upstream: !gateway && !without_upstream,
+        ready_needs_upstream: !gateway && !without_upstream && declarative.is_none(),
         listeners,
         status,
         server_tls,
         access: access?,
+        authenticate_before_routing: problems
+            .value(value::switch(&settings.declarative.authenticate_before_routing))
+            .then(|| settings.declarative.authenticate_before_routing.clone()),
         upstream: target.map(|target| calls.to(target)),
         calls,
         declarative,

@@ -129,6 +129,7 @@ pub(super) const ALIASES: &[(&str, &str)] = &[
     ("lua_ssl_trusted_certificate", "upstream_ca_certificates"),
     ("nginx_proxy_proxy_ssl_trusted_certificate", "upstream_ca_certificates"),
     ("nginx_proxy_ssl_client_certificate", "mtls_auth_ca_certificates"),
+    ("nginx_proxy_ssl_verify_client", "mtls_auth_handshake"),
 ];
 
 const CONSUMERS: &str = "use acl_allow; there are no consumers in this version";
@@ -138,11 +139,6 @@ pub(super) const UNSUPPORTED: &[Unsupported] = &[
     Unsupported { key: "mtls_auth_consumer_by", harmless: None, advice: CONSUMERS },
     Unsupported { key: "mtls_auth_anonymous", harmless: None, advice: CONSUMERS },
     Unsupported { key: "mtls_auth_default_consumer", harmless: None, advice: CONSUMERS },
-    Unsupported {
-        key: "authenticate_before_routing",
-        harmless: Some("off"),
-        advice: "remove it; everything goes to upstream_url, so callers are judged first anyway",
-    },
 ];
 
 /// Variables of others that look like ours.

@@ -79,13 +79,20 @@ pub struct Revocation {
 }
 
 impl Revocation {
-    /// `cas_named`: whether anybody's certificate is looked at.
-    pub(super) fn compile(settings: &RevocationSettings, cas_named: bool, problems: &mut Problems) -> Self {
+    /// `cas_named`: whether anybody's certificate is looked at. `declared`: a file says whether revocation is
+    /// checked, and these settings where.
+    pub(super) fn compile(
+        settings: &RevocationSettings,
+        cas_named: bool,
+        declared: bool,
+        problems: &mut Problems,
+    ) -> Self {
         let mode = &settings.mtls_auth_revocation_check_mode;
         let words =
             [("SKIP", Check::Skip), ("IGNORE_CA_ERROR", Check::IgnoreCaError), ("STRICT", Check::Strict)];
         let check = problems.note(value::word(mode, &words));
         match check {
+            _ if declared => {}
             Some(Check::Skip) => in_vain(settings, problems),
             Some(_) if !cas_named => {
                 let advice = "set MTLS_AUTH_CA_CERTIFICATES, or remove it";
@@ -188,7 +195,7 @@ mod tests {
             mtls_auth_https_proxy_port: said("mtls_auth_https_proxy_port"),
         };
         let mut problems = Problems::default();
-        let revocation = Revocation::compile(&settings, true, &mut problems);
+        let revocation = Revocation::compile(&settings, true, false, &mut problems);
         (revocation, problems.to_string())
     }
 

@@ -22,7 +22,7 @@ pub(super) fn policy(
             verifier: Arc::new(verifier(auth, now)?),
             lookup: Lookup::Skip { group_by: auth.group_by },
             anonymous: None,
-            revocation: revocation(auth, now)?,
+            revocation: revocation(&access.revocation, &auth.ca_certificates, now)?,
         }),
         None => None,
     };
@@ -42,40 +42,36 @@ pub fn verifier(auth: &config::MtlsAuth, now: UnixTime) -> Result<ChainVerifier,
 }
 
 /// How statuses are had, with the CRL files read; `None` where revocation is not checked.
-fn revocation(auth: &config::MtlsAuth, now: UnixTime) -> Result<Option<Arc<Fetching>>, Problems> {
-    let said = &auth.revocation;
+fn revocation(
+    said: &config::Revocation,
+    cas: &CaFiles,
+    now: UnixTime,
+) -> Result<Option<Arc<Fetching>>, Problems> {
     if said.check == Check::Skip {
         return Ok(None);
+    }
+    let mut crl_files = CrlFiles::of(&caller_cas(cas, now)?);
+    let mut problems = Problems::default();
+    for list in &said.crl_files {
+        let unusable = |error: CrlError| Problem::new(list, error.to_string(), LISTS_ADVICE);
+        let added = files::revocation_list(list).and_then(|der| crl_files.add(&der, now).map_err(unusable));
+        problems.note(added);
+    }
+    if !problems.is_empty() {
+        return Err(problems);
     }
     Ok(Some(Arc::new(Fetching {
         check: said.check,
         timeout: said.http_timeout,
         ttl: said.cert_cache_ttl,
-        crl_files: crl_files(auth, now)?,
+        crl_files,
         hosts: Hosts::new(said.hosts.iter().cloned()),
         http_proxy: said.http_proxy.clone(),
         https_proxy: said.https_proxy.clone(),
     })))
 }
 
-fn crl_files(auth: &config::MtlsAuth, now: UnixTime) -> Result<CrlFiles, Problems> {
-    let named = &auth.revocation.crl_files;
-    if named.is_empty() {
-        return Ok(CrlFiles::default());
-    }
-    let mut files = CrlFiles::of(&caller_cas(&auth.ca_certificates, now)?);
-    let mut problems = Problems::default();
-    for said in named {
-        let added = files::revocation_list(said).and_then(|der| {
-            let unusable = |error: CrlError| Problem::new(said, error.to_string(), LISTS_ADVICE);
-            files.add(&der, now).map_err(unusable)
-        });
-        problems.note(added);
-    }
-    if problems.is_empty() { Ok(files) } else { Err(problems) }
-}
-
-const LISTS_ADVICE: &str = "give the current CRL of a CA in mtls_auth_ca_certificates";
+pub(super) const LISTS_ADVICE: &str = "give the current CRL of a CA in mtls_auth_ca_certificates";
 
 /// Each reference is judged by itself, so that the wrong one of several is named.
 pub(super) fn caller_cas(cas: &CaFiles, now: UnixTime) -> Result<Vec<CertificateDer<'static>>, Problems> {

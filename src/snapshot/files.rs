@@ -40,8 +40,7 @@ pub(super) fn named_by(config: &Config) -> Vec<PathBuf> {
         Some(DeclarativeSource::File(said)) => Some(PathBuf::from(said.value())),
         _ => None,
     };
-    let lists = config.access.mtls_auth.iter().flat_map(|auth| &auth.revocation.crl_files);
-    said.chain(lists).filter_map(path).chain(declarative).collect()
+    said.chain(&config.access.revocation.crl_files).filter_map(path).chain(declarative).collect()
 }
 
 /// Every certificate of a set of CAs that `judge` lets pass, for each reference by itself; those of

@@ -27,10 +27,13 @@ impl Names {
     ///
     /// A verifier that could not be loaded is a problem already reported, never a reason not to ask.
     pub(super) fn of_settings(
-        tls: &config::ServerTls,
+        tls: Option<&config::ServerTls>,
         access: &config::Access,
         verifier: Option<&Arc<ChainVerifier>>,
     ) -> Result<Self, Problem> {
+        let Some(tls) = tls else {
+            return Ok(Self { certificates: ByName::default(), asks: Asks::Nobody });
+        };
         let hints = match (verifier, &access.mtls_auth) {
             (Some(verifier), Some(auth)) if tls.send_ca_dn => hints(verifier, auth)?,
             _ => Hints::default(),
@@ -49,6 +52,15 @@ fn hints(verifier: &ChainVerifier, auth: &config::MtlsAuth) -> Result<Hints, Pro
         let said = files::first(&auth.ca_certificates);
         Problem::new(said, error.to_string(), "trust fewer CAs, or do not send their names")
     })
+}
+
+/// What is wrong with the certificates of the settings.
+pub(super) fn examine(tls: &config::ServerTls, now: UnixTime) -> Problems {
+    let mut problems = Problems::default();
+    for files in &tls.credentials {
+        problems.collect(files::credentials(files, Side::Server, now));
+    }
+    problems
 }
 
 /// Reads the certificates of the settings, and joins them with those of `names`.

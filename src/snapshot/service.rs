@@ -183,6 +183,24 @@ fn dialer(tls: &UpstreamTls, now: UnixTime) -> Result<Dialer, Problems> {
     })
 }
 
+/// What services of a declarative file have in common.
+pub(super) fn defaults(tls: &UpstreamTls, now: UnixTime) -> Result<TlsDefaults, Problems> {
+    let mut problems = Problems::default();
+    let mut ca_certificates = RootCertStore::empty();
+    if tls.verify
+        && let Some(cas) = problems.collect(upstream_cas(&tls.ca_certificates, now))
+    {
+        ca_certificates.add_parsable_certificates(cas);
+    }
+    let credentials = match &tls.credentials {
+        Some(files) => problems.collect(files::credentials(files, Side::Client, now)),
+        None => None,
+    };
+    let ca_certificates = Arc::new(ca_certificates);
+    let defaults = TlsDefaults { verify: tls.verify, ca_certificates, credentials };
+    if problems.is_empty() { Ok(defaults) } else { Err(problems) }
+}
+
 /// The name the upstream's certificate must hold.
 ///
 /// # Errors

@@ -14,6 +14,11 @@ pub(in crate::config) struct DeclarativeSettings {
     /// The same as text, YAML or JSON.
     #[arg(long, value_name = "TEXT")]
     pub(in crate::config) declarative_config_string: Option<Said>,
+
+    /// Whether a request that no route takes is judged by the global plugins first, so that strangers get 401
+    /// instead of 404; in Kong they get 404.
+    #[arg(long, value_name = "on|off", default_value = "off")]
+    pub(in crate::config) authenticate_before_routing: Said,
 }
 
 /// Where the declarative configuration is.
@@ -51,7 +56,8 @@ impl DeclarativeSource {
     }
 
     /// How its problems begin: `declarative_config=/etc/kong.yml`.
-    pub(super) fn subject(&self) -> String {
+    #[must_use]
+    pub fn subject(&self) -> String {
         match self {
             Self::File(said) => format!("{}={}", said.key(), said.shown()),
             Self::Text(said) => said.key().to_owned(),

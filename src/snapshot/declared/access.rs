@@ -1,0 +1,338 @@
+//! Who may pass: policies made of plugins, with the CAs and consumers of the file.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use http::{HeaderName, HeaderValue, StatusCode};
+
+use super::Loading;
+use super::plugins::{Effective, Name, Set};
+use crate::config::declarative::Place;
+use crate::config::declarative::model::Consumer;
+use crate::config::declarative::plugins::{
+    AclFields, CallistaMtlsAclFields, CallistaMtlsAuthFields, ConsumerBy, GroupProperty,
+    HeaderCertAuthFields, HeaderFormat, IpRestrictionFields, Listed, MtlsAuthFields, PluginConfig,
+    RequestTerminationFields, Revocation, TlsMetadataHeadersFields,
+};
+use crate::config::{Problem, Problems};
+use crate::identity::Fingerprint;
+use crate::policy::{self, Consumers, Policy};
+use crate::snapshot::{access, files};
+use crate::tls::revocation::{Check, CrlError, CrlFiles, Fetching, Hosts, Proxy};
+use crate::tls::trust::ChainVerifier;
+
+/// Makes policies, each verifier of a list of CAs once.
+pub(super) struct Judges<'a> {
+    loading: &'a Loading<'a>,
+    consumers: Arc<Consumers>,
+    /// The CAs of the settings, which Callista's plugin trusts.
+    callers: Option<Arc<ChainVerifier>>,
+    verifiers: RefCell<HashMap<(Vec<usize>, bool), Arc<ChainVerifier>>>,
+    /// The CRL files of the settings, in DER.
+    lists: Vec<Vec<u8>>,
+}
+
+impl<'a> Judges<'a> {
+    pub(super) fn new(loading: &'a Loading<'a>, problems: &mut Problems) -> Self {
+        let Loading { model, config, now, .. } = loading;
+        let is_callista = |config: &PluginConfig| Name::of(config) == Name::CallistaMtlsAuth;
+        let used = model.plugins.iter().any(|plugin| is_callista(&plugin.config));
+        let callers = config.access.mtls_auth.as_ref().and_then(|auth| {
+            if !used {
+                let what = "no plugin of the declarative file uses it";
+                let advice = "write the CA into the file and name it in mtls-auth, or remove it here";
+                problems.push(Problem::new(files::first(&auth.ca_certificates), what, advice));
+            }
+            problems.collect(access::verifier(auth, *now)).map(Arc::new)
+        });
+        let consumers = Arc::new(Consumers::new(model.consumers.iter().map(|one| consumer(loading, one))));
+        let judges = Self {
+            loading,
+            consumers,
+            callers,
+            verifiers: RefCell::default(),
+            lists: lists(loading, problems),
+        };
+        judges.check_lists(problems);
+        judges
+    }
+
+    /// One policy per set of plugins, in their order.
+    pub(super) fn policies(&self, effective: &Effective, problems: &mut Problems) -> Vec<Arc<Policy>> {
+        effective.sets.iter().map(|set| Arc::new(self.policy(set, problems))).collect()
+    }
+
+    /// The policy of the global plugins, for requests that no route takes.
+    pub(super) fn gate(
+        &self,
+        effective: &Effective,
+        policies: &[Arc<Policy>],
+        problems: &mut Problems,
+    ) -> Option<Arc<Policy>> {
+        let said = self.loading.config.authenticate_before_routing.as_ref()?;
+        let mut set = effective.global;
+        set[Name::RequestTermination as usize] = None;
+        let asks = [Name::MtlsAuth, Name::HeaderCertAuth, Name::CallistaMtlsAuth];
+        if asks.iter().all(|name| set[*name as usize].is_none()) {
+            let advice = "write a global mtls-auth, or remove it";
+            problems.push(Problem::new(said, "no global plugin says who a caller is", advice));
+            return None;
+        }
+        // The same as a route's, if there is one: what was decided for a connection is decided for both.
+        let known = effective.sets.iter().position(|other| *other == set).and_then(|at| policies.get(at));
+        Some(known.cloned().unwrap_or_else(|| Arc::new(self.policy(&set, problems))))
+    }
+
+    /// Whose certificates a plugin asks for; `None` where that cannot be told, or where it asks nobody.
+    pub(super) fn asked_for(&self, config: &PluginConfig) -> Option<Arc<ChainVerifier>> {
+        match config {
+            PluginConfig::MtlsAuth(fields) => self.verifier(fields).ok(),
+            PluginConfig::CallistaMtlsAuth(_) => self.callers.clone(),
+            _ => None,
+        }
+    }
+
+    fn policy(&self, set: &Set, problems: &mut Problems) -> Policy {
+        let mut policy = Policy {
+            consumers: Arc::clone(&self.consumers),
+            identity_headers: self.loading.config.forwarding.identity_headers.clone(),
+            ..Policy::default()
+        };
+        for plugin in set.iter().flatten().map(|at| &self.loading.model.plugins[*at]) {
+            match &plugin.config {
+                PluginConfig::MtlsAuth(fields) => {
+                    policy.mtls_auth = problems.note(self.mtls_auth(&plugin.place, fields));
+                }
+                PluginConfig::HeaderCertAuth(fields) => {
+                    policy.header_cert_auth = problems.note(self.header_cert_auth(&plugin.place, fields));
+                }
+                PluginConfig::CallistaMtlsAuth(fields) => {
+                    policy.callista_mtls_auth = problems.note(self.callista_mtls_auth(&plugin.place, fields));
+                }
+                PluginConfig::TlsMetadataHeaders(fields) => {
+                    policy.tls_metadata_headers = tls_metadata_headers(fields);
+                }
+                PluginConfig::IpRestriction(fields) => policy.ip_restriction = Some(ip_restriction(fields)),
+                PluginConfig::Acl(fields) => policy.acl = Some(acl(fields)),
+                PluginConfig::CallistaMtlsAcl(fields) => {
+                    policy.callista_mtls_acl = problems.note(self.callista_mtls_acl(&plugin.place, fields));
+                }
+                PluginConfig::RequestTermination(fields) => {
+                    policy.request_termination = Some(request_termination(fields));
+                }
+                // It acts in the handshake alone: `names`.
+                PluginConfig::TlsHandshakeModifier => {}
+            }
+        }
+        policy
+    }
+
+    fn verifier(&self, fields: &MtlsAuthFields) -> Result<Arc<ChainVerifier>, String> {
+        let key = (fields.ca_certificates.clone(), fields.allow_partial_chain);
+        if let Some(known) = self.verifiers.borrow().get(&key) {
+            return Ok(Arc::clone(known));
+        }
+        let cas = self.loading.authorities(&key.0);
+        let made = ChainVerifier::new(cas, key.1, self.loading.now).map_err(|error| error.to_string())?;
+        let made = Arc::new(made);
+        self.verifiers.borrow_mut().insert(key, Arc::clone(&made));
+        Ok(made)
+    }
+
+    fn mtls_auth(&self, place: &Place, fields: &MtlsAuthFields) -> Result<policy::MtlsAuth, Problem> {
+        let verifier = self.verifier(fields).map_err(|what| {
+            let advice = "name the root of your clients' certificates too, or set allow_partial_chain";
+            self.loading.problem(place, format!("config.ca_certificates: {what}"), advice)
+        })?;
+        let group_by = fields.authenticated_group_by.map(|group| match group {
+            GroupProperty::CommonName => policy::GroupBy::CommonName,
+            GroupProperty::DistinguishedName => policy::GroupBy::DistinguishedName,
+        });
+        let lookup = if fields.skip_consumer_lookup {
+            policy::Lookup::Skip { group_by }
+        } else {
+            let by = policy::ConsumerBy {
+                username: fields.consumer_by.contains(&ConsumerBy::Username),
+                custom_id: fields.consumer_by.contains(&ConsumerBy::CustomId),
+            };
+            policy::Lookup::Consumer { by, default: fields.default_consumer.clone() }
+        };
+        let revocation = self.revocation(fields);
+        Ok(policy::MtlsAuth { verifier, lookup, anonymous: fields.anonymous.clone(), revocation })
+    }
+
+    fn header_cert_auth(
+        &self,
+        place: &Place,
+        fields: &HeaderCertAuthFields,
+    ) -> Result<policy::HeaderCertAuth, Problem> {
+        Ok(policy::HeaderCertAuth {
+            mtls_auth: self.mtls_auth(place, &fields.mtls_auth)?,
+            certificate_header_name: self.header(place, &fields.header.name)?,
+            certificate_header_format: match fields.header.format {
+                HeaderFormat::Base64 => policy::CertificateFormat::Base64Encoded,
+                HeaderFormat::UrlEncoded => policy::CertificateFormat::UrlEncoded,
+            },
+            secure_source: fields.header.secure_source,
+        })
+    }
+
+    fn callista_mtls_auth(
+        &self,
+        place: &Place,
+        fields: &CallistaMtlsAuthFields,
+    ) -> Result<policy::CallistaMtlsAuth, Problem> {
+        let verifier = self.callers.clone().ok_or_else(|| {
+            let what = "Callista's mtls-auth trusts the CAs of a setting, and none is set";
+            let advice =
+                "set MTLS_AUTH_CA_CERTIFICATES, which is KONG_NGINX_PROXY_SSL_CLIENT_CERTIFICATE too";
+            self.loading.problem(place, what, advice)
+        })?;
+        let header = |said: &Option<Box<str>>| said.as_deref().and_then(name);
+        Ok(policy::CallistaMtlsAuth {
+            verifier,
+            error_response_code: status(fields.error_response_code),
+            upstream_cert_header: header(&fields.upstream_cert_header),
+            upstream_cert_fingerprint_header: header(&fields.upstream_cert_fingerprint_header),
+            upstream_cert_serial_header: header(&fields.upstream_cert_serial_header),
+            upstream_cert_i_dn_header: header(&fields.upstream_cert_i_dn_header),
+            upstream_cert_s_dn_header: header(&fields.upstream_cert_s_dn_header),
+            upstream_cert_cn_header: header(&fields.upstream_cert_cn_header),
+            upstream_cert_org_header: header(&fields.upstream_cert_org_header),
+        })
+    }
+
+    fn callista_mtls_acl(
+        &self,
+        place: &Place,
+        fields: &CallistaMtlsAclFields,
+    ) -> Result<policy::CallistaMtlsAcl, Problem> {
+        Ok(policy::CallistaMtlsAcl {
+            certificate_header_name: self.header(place, &fields.certificate_header_name)?,
+            rule: rule(&fields.listed),
+            hide_certificate_header: fields.hide_certificate_header,
+        })
+    }
+
+    fn header(&self, place: &Place, said: &str) -> Result<HeaderName, Problem> {
+        let wrong =
+            || self.loading.problem(place, format!("{said:?} is not the name of a header"), "write another");
+        name(said).ok_or_else(wrong)
+    }
+
+    fn revocation(&self, fields: &MtlsAuthFields) -> Option<Arc<Fetching>> {
+        let check = match fields.revocation_check_mode {
+            Revocation::Skip => return None,
+            Revocation::IgnoreCaError => Check::IgnoreCaError,
+            Revocation::Strict => Check::Strict,
+        };
+        let proxy = |said: &Option<(Box<str>, u16)>| {
+            said.as_ref().map(|(host, port)| Proxy { host: host.to_string(), port: *port })
+        };
+        let mut crl_files = CrlFiles::of(&self.loading.authorities(&fields.ca_certificates));
+        for list in &self.lists {
+            // Of another plugin's CA, then; `check_lists` has seen to it that it is somebody's.
+            let _ = crl_files.add(list, self.loading.now);
+        }
+        Some(Arc::new(Fetching {
+            check,
+            timeout: fields.http_timeout,
+            ttl: fields.cert_cache_ttl,
+            crl_files,
+            hosts: Hosts::new(self.loading.config.access.revocation.hosts.iter().cloned()),
+            http_proxy: proxy(&fields.proxies.http),
+            https_proxy: proxy(&fields.proxies.https),
+        }))
+    }
+
+    /// Each list must be a current one of some CA of the file.
+    fn check_lists(&self, problems: &mut Problems) {
+        let every: Vec<_> = (0..self.loading.model.ca_certificates.len()).collect();
+        let mut all = CrlFiles::of(&self.loading.authorities(&every));
+        for (said, list) in self.loading.config.access.revocation.crl_files.iter().zip(&self.lists) {
+            let unusable = |error: CrlError| Problem::new(said, error.to_string(), access::LISTS_ADVICE);
+            problems.note(all.add(list, self.loading.now).map_err(unusable));
+        }
+    }
+}
+
+/// The CRL files that can be read.
+fn lists(loading: &Loading<'_>, problems: &mut Problems) -> Vec<Vec<u8>> {
+    let said = &loading.config.access.revocation.crl_files;
+    let read: Option<Vec<_>> = said.iter().map(|said| problems.note(files::revocation_list(said))).collect();
+    read.unwrap_or_default()
+}
+
+fn consumer(loading: &Loading<'_>, consumer: &Consumer) -> policy::NewConsumer {
+    let credential = |one: &crate::config::declarative::model::Credential| policy::NewCredential {
+        id: policy::CredentialId(one.id.0),
+        subject_name: one.subject_name.clone(),
+        ca_certificate: one.ca_certificate.map(|at| Fingerprint::of(&loading.model.ca_certificates[at].der)),
+    };
+    policy::NewConsumer {
+        id: policy::ConsumerId(consumer.id.0),
+        username: consumer.username.clone(),
+        custom_id: consumer.custom_id.clone(),
+        groups: consumer.groups.clone(),
+        mtls_auth: consumer.credentials.iter().map(credential).collect(),
+        header_cert_auth: consumer.header_credentials.iter().map(credential).collect(),
+    }
+}
+
+fn tls_metadata_headers(fields: &TlsMetadataHeadersFields) -> Option<policy::TlsMetadataHeaders> {
+    Some(policy::TlsMetadataHeaders {
+        inject_client_cert_details: fields.inject_client_cert_details,
+        client_cert_header_name: name(&fields.client_cert_header_name)?,
+        client_serial_header_name: name(&fields.client_serial_header_name)?,
+        client_cert_issuer_dn_header_name: name(&fields.client_cert_issuer_dn_header_name)?,
+        client_cert_subject_dn_header_name: name(&fields.client_cert_subject_dn_header_name)?,
+        client_cert_fingerprint_header_name: name(&fields.client_cert_fingerprint_header_name)?,
+    })
+}
+
+fn ip_restriction(fields: &IpRestrictionFields) -> policy::IpRestriction {
+    policy::IpRestriction {
+        allow: fields.allow.clone(),
+        deny: fields.deny.clone(),
+        status: status(fields.status),
+        message: fields.message.as_deref().map(str::to_owned),
+    }
+}
+
+fn acl(fields: &AclFields) -> policy::Acl {
+    policy::Acl {
+        rule: rule(&fields.listed),
+        hide_groups_header: fields.hide_groups_header,
+        always_use_authenticated_groups: fields.always_use_authenticated_groups,
+    }
+}
+
+fn rule(listed: &Listed) -> policy::Rule {
+    let names = |names: &[Box<str>]| names.iter().map(ToString::to_string).collect();
+    match listed {
+        Listed::Allow(groups) => policy::Rule::Allow(names(groups)),
+        Listed::Deny(groups) => policy::Rule::Deny(names(groups)),
+    }
+}
+
+fn request_termination(fields: &RequestTerminationFields) -> policy::RequestTermination {
+    let content = match &fields.body {
+        Some(body) => policy::Content::Body {
+            body: body.to_string(),
+            content_type: fields.content_type.as_deref().and_then(|said| HeaderValue::try_from(said).ok()),
+        },
+        None => policy::Content::Message(fields.message.as_deref().map(str::to_owned)),
+    };
+    policy::RequestTermination { status: status(fields.status_code), content }
+}
+
+/// The reader of the file has seen to it that it is one.
+fn name(said: &str) -> Option<HeaderName> {
+    HeaderName::try_from(said).ok()
+}
+
+/// Likewise.
+fn status(said: u16) -> StatusCode {
+    StatusCode::from_u16(said).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+}

@@ -1,0 +1,63 @@
+//! What a file comes to, for people: `check` prints a line for each route.
+
+use rustls::pki_types::UnixTime;
+
+use super::Loading;
+use super::plugins::{Effective, Name};
+use super::rules::name;
+use crate::config::declarative::model::{Protocol, Route, RouteFields, Service};
+use crate::config::declarative::{self, Model};
+use crate::config::{Config, Problems};
+
+/// A line for each route: its name, what it matches, its service, its plugins in their order. Empty where
+/// there is no declarative file.
+///
+/// # Errors
+/// The problems of the file.
+pub fn outline(config: &Config, now: UnixTime) -> Result<Vec<String>, Problems> {
+    let Some(source) = &config.declarative else { return Ok(Vec::new()) };
+    let model = declarative::read(source, now)?;
+    let loading = Loading { model: &model, config, source, now };
+    let mut problems = Problems::default();
+    let effective = Effective::of(&loading, &mut problems);
+    let lines = model.routes.iter().zip(&effective.of_route).map(|(route, set)| {
+        let plugins: Vec<_> = effective.sets[*set].iter().flatten().collect();
+        let names: Vec<_> = plugins.iter().map(|at| Name::of(&model.plugins[**at].config).text()).collect();
+        let plugins = if names.is_empty() { "no plugins".to_owned() } else { names.join(", ") };
+        format!("{}: {} -> {}; {plugins}", name(route), matched(&route.rule), service(&model, route))
+    });
+    let lines = lines.collect();
+    if problems.is_empty() { Ok(lines) } else { Err(problems) }
+}
+
+fn matched(rule: &RouteFields) -> String {
+    let protocols = rule.protocols.iter().map(|protocol| match protocol {
+        Protocol::Http => "http",
+        Protocol::Https => "https",
+        Protocol::Grpc => "grpc",
+        Protocol::Grpcs => "grpcs",
+    });
+    let mut parts = vec![protocols.collect::<Vec<_>>().join(",")];
+    let mut add = |what: &str, texts: &[Box<str>]| {
+        if !texts.is_empty() {
+            parts.push(format!("{what} {}", texts.join(",")));
+        }
+    };
+    add("methods", &rule.methods);
+    add("hosts", &rule.hosts);
+    add("paths", &rule.paths);
+    for (name, values) in &rule.headers {
+        add(&format!("header {name}"), values);
+    }
+    add("snis", &rule.snis);
+    parts.join(" ")
+}
+
+fn service(model: &Model, route: &Route) -> String {
+    let Some(service) = route.service.map(|at| &model.services[at]) else { return "no service".to_owned() };
+    let Service { name, target, .. } = service;
+    match name {
+        Some(name) => format!("{name} ({target})"),
+        None => target.to_string(),
+    }
+}

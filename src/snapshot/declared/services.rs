@@ -1,0 +1,222 @@
+//! The services of a file, and the upstreams that stand behind them.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{HeaderMap, HeaderName, HeaderValue};
+use rustls::RootCertStore;
+
+use super::Loading;
+use crate::config::declarative::Place;
+use crate::config::declarative::model::{self, ActiveChecks, CheckKind, Counts, Upstream};
+use crate::config::{Problems, Target};
+use crate::snapshot::balance::{
+    Active, Algorithm, Balance, Counting, HashOn, HealthChecks, Member, Question, UpstreamPlan,
+};
+use crate::snapshot::service::{Service, ServicePlan, TlsDefaults, defaults};
+use crate::snapshot::target::Terms;
+use crate::tls::credentials::{Credentials, Side};
+
+/// Makes services, each trust store once.
+pub(super) struct Services<'a> {
+    loading: &'a Loading<'a>,
+    defaults: TlsDefaults,
+    upstreams: HashMap<&'a str, Arc<Balance>>,
+    stores: HashMap<&'a [usize], Arc<RootCertStore>>,
+    clients: HashMap<usize, Option<Credentials>>,
+}
+
+impl<'a> Services<'a> {
+    /// All of the model, in its order.
+    pub(super) fn load(loading: &'a Loading<'a>, problems: &mut Problems) -> Vec<Arc<Service>> {
+        let Some(defaults) = tls_defaults(loading, problems) else { return Vec::new() };
+        let (upstreams, stores, clients) = (HashMap::new(), HashMap::new(), HashMap::new());
+        let mut services = Self { loading, defaults, upstreams, stores, clients };
+        for upstream in &loading.model.upstreams {
+            if let Some(balance) = services.balance(upstream, problems) {
+                services.upstreams.insert(&upstream.name, Arc::new(balance));
+            }
+        }
+        let each = loading.model.services.iter();
+        each.filter_map(|service| services.service(service, problems).map(Arc::new)).collect()
+    }
+
+    fn service(&mut self, said: &'a model::Service, problems: &mut Problems) -> Option<Service> {
+        let client_certificate = match said.client_certificate {
+            Some(at) => Some(self.client_certificate(at, problems)?),
+            None => None,
+        };
+        let plan = ServicePlan {
+            address: Target { path: said.path.to_string(), ..said.target.clone() },
+            terms: self.terms(said),
+            retries: said.retries.unwrap_or(self.loading.config.calls.retries),
+            client_certificate,
+            tls_verify: said.tls_verify,
+            ca_certificates: said.ca_certificates.as_deref().map(|positions| self.store(positions)),
+            tls_verify_depth: said.tls_verify_depth,
+            balance: self.upstreams.get(said.target.host.as_str()).cloned(),
+        };
+        let made = Service::new(plan, &self.defaults);
+        self.note(&said.place, made, problems)
+    }
+
+    fn terms(&self, said: &model::Service) -> Terms {
+        let calls = &self.loading.config.calls;
+        Terms {
+            scheme: said.target.scheme,
+            link: calls.link,
+            connect_timeout: said.connect_timeout.unwrap_or(calls.connect_timeout),
+            read_timeout: said.read_timeout.unwrap_or(calls.read_timeout),
+            write_timeout: said.write_timeout.unwrap_or(calls.write_timeout),
+            link_timeout: calls.link_timeout,
+            keepalive_pool_size: calls.keepalive_pool_size,
+            keepalive_max_requests: calls.keepalive_max_requests,
+            keepalive_idle_timeout: calls.keepalive_idle_timeout,
+        }
+    }
+
+    fn balance(&mut self, said: &Upstream, problems: &mut Problems) -> Option<Balance> {
+        let client_certificate = match said.client_certificate {
+            Some(at) => Some(self.client_certificate(at, problems)?),
+            None => None,
+        };
+        let algorithm = match said.algorithm {
+            model::Algorithm::RoundRobin => Algorithm::RoundRobin,
+            model::Algorithm::LeastConnections => Algorithm::LeastConnections,
+            model::Algorithm::ConsistentHashing => Algorithm::ConsistentHashing {
+                on: hash_on(&said.hash_on, &said.hash_on_cookie_path),
+                fallback: hash_on(&said.hash_fallback, &said.hash_on_cookie_path),
+            },
+        };
+        let member = |target: &model::UpstreamTarget| Member {
+            host: target.host.to_string(),
+            port: target.port,
+            weight: u16::try_from(target.weight).unwrap_or(u16::MAX),
+        };
+        let plan = UpstreamPlan {
+            name: said.name.as_ref().into(),
+            members: said.targets.iter().map(member).collect(),
+            algorithm,
+            host_header: said.host_header.clone(),
+            client_certificate,
+            health: health(said),
+        };
+        let made = Balance::new(plan, &self.defaults);
+        self.note(&said.place, made, problems)
+    }
+
+    fn client_certificate(&mut self, at: usize, problems: &mut Problems) -> Option<Credentials> {
+        let loading = self.loading;
+        let loaded = self.clients.entry(at).or_insert_with(|| {
+            let loaded = problems.note(loading.credentials(at, Side::Client));
+            // Of two kinds of key the first is presented: what a server can verify is known only when it asks.
+            loaded.and_then(|credentials| credentials.into_iter().next())
+        });
+        loaded.clone()
+    }
+
+    fn store(&mut self, positions: &'a [usize]) -> Arc<RootCertStore> {
+        let loading = self.loading;
+        let store = self.stores.entry(positions).or_insert_with(|| {
+            let mut store = RootCertStore::empty();
+            store.add_parsable_certificates(loading.authorities(positions));
+            Arc::new(store)
+        });
+        Arc::clone(store)
+    }
+
+    fn note<T>(&self, place: &Place, made: Result<T, String>, problems: &mut Problems) -> Option<T> {
+        let advice = "write a host name or an address that can be verified, and CAs to trust";
+        problems.note(made.map_err(|what| self.loading.problem(place, what, advice)))
+    }
+}
+
+/// What services with TLS have in common; nothing is read where no service has TLS.
+fn tls_defaults(loading: &Loading<'_>, problems: &mut Problems) -> Option<TlsDefaults> {
+    let services = loading.model.services.iter().any(|service| service.target.scheme.is_tls());
+    let is_https = |upstream: &Upstream| upstream.healthchecks.active.kind == CheckKind::Https;
+    if services || loading.model.upstreams.iter().any(is_https) {
+        return problems.collect(defaults(&loading.config.calls.tls, loading.now));
+    }
+    Some(TlsDefaults { verify: true, ca_certificates: Arc::new(RootCertStore::empty()), credentials: None })
+}
+
+fn hash_on(said: &model::HashOn, cookie_path: &str) -> HashOn {
+    match said {
+        model::HashOn::None => HashOn::None,
+        model::HashOn::Consumer => HashOn::Consumer,
+        model::HashOn::Ip => HashOn::Ip,
+        model::HashOn::Path => HashOn::Path,
+        model::HashOn::Cookie(name) => HashOn::Cookie { name: name.clone(), path: cookie_path.into() },
+        // The reader of the file has seen to it that it is one.
+        model::HashOn::Header(name) => HeaderName::try_from(&**name).map_or(HashOn::None, HashOn::Header),
+    }
+}
+
+/// `None` where nothing is counted.
+fn health(said: &Upstream) -> Option<HealthChecks> {
+    let checks = &said.healthchecks;
+    let passive = counting(&checks.passive.counts);
+    let active = active(&checks.active);
+    let counts = active.is_some() || passive != without_limits(&passive);
+    // In percent, and Kong's schema ends at 100.
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+    let threshold = checks.threshold.clamp(0.0, 100.0) as u8;
+    counts.then_some(HealthChecks { threshold, passive, active })
+}
+
+fn without_limits(counting: &Counting) -> Counting {
+    Counting { successes: 0, http_failures: 0, tcp_failures: 0, timeouts: 0, ..counting.clone() }
+}
+
+fn active(said: &ActiveChecks) -> Option<Active> {
+    let every = |interval: Duration| (!interval.is_zero()).then_some(interval);
+    let (healthy_every, unhealthy_every) = (every(said.healthy_interval), every(said.unhealthy_interval));
+    if healthy_every.is_none() && unhealthy_every.is_none() {
+        return None;
+    }
+    let path = said.http_path.clone();
+    let question = match said.kind {
+        CheckKind::Tcp => Question::Tcp,
+        CheckKind::Http => Question::Http { path, headers: headers(&said.headers) },
+        CheckKind::Https => Question::Https {
+            path,
+            headers: headers(&said.headers),
+            verify: said.https_verify_certificate,
+            server_name: said.https_sni.clone(),
+        },
+    };
+    Some(Active {
+        question,
+        timeout: said.timeout,
+        concurrency: said.concurrency as usize,
+        healthy_every,
+        unhealthy_every,
+        counting: counting(&said.counts),
+    })
+}
+
+fn headers(said: &[(Box<str>, Vec<Box<str>>)]) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    for (name, values) in said {
+        for value in values {
+            if let (Ok(name), Ok(value)) = (HeaderName::try_from(&**name), HeaderValue::try_from(&**value)) {
+                headers.append(name, value);
+            }
+        }
+    }
+    headers
+}
+
+fn counting(said: &Counts) -> Counting {
+    let limit = |count: u32| u8::try_from(count).unwrap_or(u8::MAX);
+    Counting {
+        healthy_statuses: said.healthy_statuses.clone(),
+        successes: limit(said.successes),
+        unhealthy_statuses: said.unhealthy_statuses.clone(),
+        http_failures: limit(said.http_failures),
+        tcp_failures: limit(said.tcp_failures),
+        timeouts: limit(said.timeouts),
+    }
+}
