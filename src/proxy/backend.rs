@@ -6,7 +6,6 @@
 use std::cell::{Cell, OnceCell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
 
 use http::header::HOST;
 use http::{HeaderMap, HeaderValue, StatusCode};
@@ -67,7 +66,8 @@ pub(super) struct Backend {
     /// One per target, in their order.
     pools: Box<[OnceCell<Rc<Pool>>]>,
     made: Rc<Pools>,
-    balanced: Option<Balanced>,
+    /// Boxed: there may be thousands of services without.
+    balanced: Option<Box<Balanced>>,
 }
 
 #[derive(Debug)]
@@ -80,7 +80,7 @@ struct Balanced {
 
 impl Backend {
     pub(super) fn new(service: &Arc<Service>, made: &Rc<Pools>) -> Self {
-        let balanced = service.balance.as_ref().map(|balance| Balanced::new(balance, made));
+        let balanced = service.balance.as_ref().map(|balance| Box::new(Balanced::new(balance, made)));
         let pools = service.targets.iter().map(|_| OnceCell::new()).collect();
         Self { service: Arc::clone(service), pools, made: Rc::clone(made), balanced }
     }
@@ -202,26 +202,31 @@ impl<'a> Way<'a> {
         next.inspect(|next| self.target = *next).is_some()
     }
 
-    /// The target answered, `took` after it was sent the request.
-    pub(super) fn answered(&self, status: StatusCode, took: Duration) {
-        let Some(Balanced { balancer, health, since, .. }) = &self.backend.balanced else { return };
-        balancer.answered(self.target, took, self.backend.made.sweep.now() - *since);
-        if let Some(health) = health {
+    /// The target answered what it was just sent.
+    pub(super) fn answered(&self, status: StatusCode, exchange: &Exchange) {
+        let Some(balanced) = &self.backend.balanced else { return };
+        let now = self.backend.made.sweep.now() - balanced.since;
+        balanced.balancer.answered(self.target, exchange.since_sent(), now);
+        if let Some(health) = &balanced.health {
             health.answered(self.target, status.as_u16());
         }
     }
 
     /// The target did not answer. What may happen to any request in passing is not counted.
-    pub(super) fn failed(&self, failed: &Failed) {
+    pub(super) fn failed(&self, failed: &Failed, exchange: &Exchange) {
         if !failed.broke_idle() && !failed.unprocessed {
-            self.failed_with(&failed.error);
+            self.failed_with(&failed.error, exchange);
         }
     }
 
     /// The same, without the circumstances.
-    pub(super) fn failed_with(&self, error: &UpstreamError) {
+    pub(super) fn failed_with(&self, error: &UpstreamError, exchange: &Exchange) {
         let health = self.backend.balanced.as_ref().and_then(|balanced| balanced.health.as_ref());
-        if let (Some(health), Some(event)) = (health, Event::of_error(error)) {
+        let Some(health) = health else { return };
+        // Where the request's body was at fault, the failure is only its consequence: no client can make
+        // a target unhealthy by breaking off.
+        let fault = exchange.request_fault();
+        if let Some(event) = Event::of_error(fault.as_ref().unwrap_or(error)) {
             health.passed(self.target, event);
         }
     }
@@ -229,6 +234,8 @@ impl<'a> Way<'a> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::config::{self, Link, Scheme};
     use crate::pki::{Authority, Leaf};

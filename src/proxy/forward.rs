@@ -48,17 +48,17 @@ pub(super) async fn forward(
         let work = way.pool().send(request, is_grpc, exchange, interim);
         let failed = match exchange.limit_upstream(sweep, &target.terms, work).await {
             Ok(Ok(answer)) => {
-                way.answered(answer.0.status(), exchange.since_sent());
+                way.answered(answer.0.status(), exchange);
                 return Ok(answer);
             }
             Ok(Err(failed)) => failed,
             Err(name) => {
                 let error = UpstreamError::TimedOut { name, upstream: target.label.as_ref().into() };
-                way.failed_with(&error);
+                way.failed_with(&error, exchange);
                 return Err(error);
             }
         };
-        way.failed(&failed);
+        way.failed(&failed, exchange);
         if attempts_left == 0 {
             return Err(failed.error);
         }

@@ -65,7 +65,7 @@ pub(super) async fn upgrade(
         .await
         .unwrap_or_else(|name| Err(UpstreamError::TimedOut { name, upstream: target.label.as_ref().into() }));
     if let Err(error) = &answer {
-        way.failed_with(error);
+        way.failed_with(error, exchange);
     }
     answer
 }
@@ -79,7 +79,7 @@ async fn connection(way: &mut Way<'_>, exchange: &Exchange) -> Result<Http1, Ups
             Ok(connection) => return Ok(connection),
             Err(error) => error,
         };
-        way.failed_with(&error);
+        way.failed_with(&error, exchange);
         if attempts_left == 0 || !way.turn_to_another() {
             return Err(error);
         }
@@ -98,7 +98,7 @@ async fn negotiate(
     exchange.handed_over(request.body().is_empty());
     let answer = connection.send(super::version::http1(request), interim).await;
     let response = answer.map_err(|failed| failed.error)?;
-    way.answered(response.status(), exchange.since_sent());
+    way.answered(response.status(), exchange);
     if response.status() != StatusCode::SWITCHING_PROTOCOLS {
         return Ok(Answer::Refused(response, Lease::Http1(Rc::clone(pool), Box::new(connection))));
     }

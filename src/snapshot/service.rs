@@ -90,7 +90,7 @@ impl Service {
     /// When a name cannot be verified or sent, or there is nothing to trust.
     pub fn new(plan: ServicePlan, defaults: &TlsDefaults) -> Result<Self, String> {
         let scheme = plan.address.scheme;
-        let mut terms = Terms { scheme, ..plan.terms.clone() };
+        let mut terms = Terms { scheme, ..plan.terms };
         if scheme.is_grpc() {
             terms.link = Link::Http2;
         }

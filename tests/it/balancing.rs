@@ -1,7 +1,7 @@
 //! Services with many targets: who gets a request, who gets it next, and who gets none.
 
-use std::io::Write;
-use std::net::SocketAddr;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex};
@@ -218,6 +218,22 @@ fn a_target_that_fails_often_enough_gets_no_more_requests() {
     let bridge = Running::start(plan);
     let bad_ones = bridge.answers(12).iter().filter(|answer| *answer == "bad").count();
     assert_eq!(bad_ones, 2);
+}
+
+#[test]
+fn a_client_that_breaks_its_body_off_does_not_make_a_target_unhealthy() {
+    let target = named("target");
+    let mut plan = upstream(&[(target.address, 100)]);
+    plan.health = passive(Counting { tcp_failures: 1, ..Counting::default() });
+    let bridge = Running::start(plan);
+    let mut client = TcpStream::connect(bridge.address).unwrap();
+    client.set_read_timeout(Some(PATIENCE)).unwrap();
+    let request = "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
+    client.write_all(request.as_bytes()).unwrap();
+    client.write_all(b"no size\r\n").unwrap();
+    // To its end, so that whatever comes of it has come.
+    let _ = client.read_to_end(&mut Vec::new());
+    assert_eq!(bridge.curl(&[]).status, 200);
 }
 
 #[test]
