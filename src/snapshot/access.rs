@@ -62,7 +62,7 @@ fn crl_files(auth: &config::MtlsAuth, now: UnixTime) -> Result<CrlFiles, Problem
             let unusable = |error: CrlError| Problem::new(said, error.to_string(), LISTS_ADVICE);
             files.add(&der, now).map_err(unusable)
         });
-        problems.note(added);
+        problems.collect(added.map_err(Problems::from));
     }
     if problems.is_empty() { Ok(files) } else { Err(problems) }
 }
