@@ -251,7 +251,8 @@ impl Revocation {
     /// [`Fetching::timeout`]. That nobody answers is the outcome of this call and is not remembered:
     /// decide *this* request with it, whatever [`Self::status`] says afterwards.
     pub async fn fetch(&self, query: &Query) -> Status {
-        let status = self.ask_once(query).await;
+        // In a box, because this is part of every request, and almost none gets here.
+        let status = Box::pin(self.ask_once(query)).await;
         if let Status::Unknown { why: Doubt::NoAnswer(why), .. } = &status {
             let place = query.ocsp.iter().chain(&query.crls).next_back();
             let place = place.map(ToString::to_string).unwrap_or_default();

@@ -48,7 +48,7 @@ impl Revocation {
         for (at, place) in places.iter().enumerate() {
             let left = (places.len() - at) as u32;
             let share = deadline.saturating_duration_since(Instant::now()) / left;
-            match self.told_by(*place, query, Instant::now() + share).await {
+            match Box::pin(self.told_by(*place, query, Instant::now() + share)).await {
                 Ok(told) => return self.remember(query, told),
                 Err(why) => failures.push(format!("{}: {why}", place.uri())),
             }
@@ -137,7 +137,7 @@ impl Revocation {
         for seat in seats {
             taken.push(seat.acquire().await.map_err(|error| error.to_string())?);
         }
-        errand.run().await
+        Box::pin(errand.run()).await
     }
 
     fn noted<T>(&self, place: &str, outcome: Result<T, String>) -> Result<T, Arc<str>> {

@@ -11,7 +11,7 @@ use webpki::{BorrowedCertRevocationList, CertRevocationList};
 
 use super::der::{BROKEN, INTEGER, Reader, SEQUENCE, Signed, constructed, primitive};
 use super::question::{Issuer, IssuerId, Query, Serial};
-use super::{Refused, SKEW, Told, Verdict, later};
+use super::{Refused, SKEW, Verdict, later};
 
 /// A list whose signature was good.
 #[derive(Debug)]

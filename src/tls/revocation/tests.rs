@@ -260,4 +260,5 @@ async fn files_are_asked_first_and_who_names_no_place_costs_nothing() {
     let status = revocation.status(&silent, UnixTime::now());
     assert!(matches!(status, Some(Status::Unknown { why: Doubt::NowhereToAsk, .. })));
     assert_eq!(server.calls(), 0);
+    assert!(size_of_val(&revocation.fetch(&silent)) <= 128);
 }

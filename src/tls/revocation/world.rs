@@ -32,7 +32,6 @@ pub(super) fn date(seconds: i64) -> OffsetDateTime {
 
 pub(super) struct Ca {
     pub(super) der: CertificateDer<'static>,
-    pub(super) pem: String,
     pub(super) key: KeyPair,
     params: CertificateParams,
 }
@@ -51,7 +50,7 @@ impl Ca {
         params.key_usages = usages.to_vec();
         let key = KeyPair::generate().unwrap();
         let certificate = params.self_signed(&key).unwrap();
-        Self { der: certificate.der().clone(), pem: certificate.pem(), key, params }
+        Self { der: certificate.der().clone(), key, params }
     }
 
     /// A client's certificate that names these.
