@@ -47,7 +47,7 @@ pub use self::matching::ConsumerBy;
 pub use self::mtls_auth::{GroupBy, Lookup, MtlsAuth};
 pub use self::permit::{Caller, Permit};
 pub use self::request_termination::{Content, RequestTermination};
-pub use self::revocation::{NobodyKnows, Query, RevocationMode, Status, Statuses};
+pub use self::revocation::{NobodyKnows, Query, RevocationCheck, Status, Statuses};
 pub use self::tls_metadata_headers::TlsMetadataHeaders;
 
 /// What stands between a route and its callers: its plugins in Kong's order, highest priority first.

@@ -12,7 +12,7 @@ use rustls::pki_types::{CertificateDer, UnixTime};
 use super::authenticated::Authenticated;
 use super::credentials::Credentials;
 use super::matching::{ConsumerBy, Match};
-use super::revocation::{Query, RevocationMode};
+use super::revocation::{Query, RevocationCheck};
 use super::{Consumer, Consumers, Denial, Question, Refused, soon};
 use crate::identity::{Peer, PeerCertificate};
 use crate::message::reply::Reply;
@@ -28,7 +28,7 @@ pub struct MtlsAuth {
     /// Id or username of the consumer that everyone is who fails; Kong's `anonymous`.
     pub anonymous: Option<Box<str>>,
     /// `None` does not ask whether a certificate is revoked.
-    pub revocation: Option<RevocationMode>,
+    pub revocation: Option<RevocationCheck>,
 }
 
 /// Whether the holder of a certificate has to be somebody.

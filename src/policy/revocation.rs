@@ -11,7 +11,7 @@ use crate::message::reply::Reply;
 
 /// Kong's `revocation_check_mode`; its `SKIP` is to have none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum RevocationMode {
+pub enum RevocationCheck {
     /// Only a confirmed revocation denies; what cannot be learned is forgiven.
     IgnoreCaError,
     /// Only a certificate that is confirmed good passes.
@@ -57,7 +57,7 @@ impl Statuses for NobodyKnows {
     }
 }
 
-impl RevocationMode {
+impl RevocationCheck {
     /// Until when the certificate may be used; `None` when that has to be asked again soon.
     pub(super) fn judge(
         self,

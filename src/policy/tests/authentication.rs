@@ -113,10 +113,10 @@ impl Statuses for All {
 
 #[test]
 fn revocation_decides_as_its_mode_says() {
-    use RevocationMode::{IgnoreCaError, Strict};
+    use RevocationCheck::{IgnoreCaError, Strict};
     let world = World::new();
     let (alice, headers) = (world.peer("alice", &[]), HeaderMap::new());
-    let check = |status: Option<Status>, mode: Option<RevocationMode>, passes: Option<bool>| {
+    let check = |status: Option<Status>, mode: Option<RevocationCheck>, passes: Option<bool>| {
         let lookup = Lookup::Skip { group_by: None };
         let mtls_auth = MtlsAuth { revocation: mode, ..world.mtls_auth(lookup) };
         let question = Question { statuses: &All(status), ..world.question(&alice, &headers) };
@@ -148,7 +148,7 @@ fn an_open_question_is_not_taken_for_a_failure_and_is_about_leaf_and_issuer() {
     let world = World::new();
     let (alice, headers) = (world.peer("alice", &[]), HeaderMap::new());
     let mtls_auth = MtlsAuth {
-        revocation: Some(RevocationMode::Strict),
+        revocation: Some(RevocationCheck::Strict),
         anonymous: Some("guest".into()),
         ..world.mtls_auth(by_name())
     };
