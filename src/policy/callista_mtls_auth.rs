@@ -42,6 +42,8 @@ pub struct CallistaMtlsAuth {
     pub upstream_cert_org_header: Option<HeaderName>,
 }
 
+type ValueOf = fn(&Certificate) -> HeaderValue;
+
 impl CallistaMtlsAuth {
     /// All headers it could set.
     pub(super) fn names(&self) -> impl Iterator<Item = &HeaderName> {
@@ -79,16 +81,16 @@ impl CallistaMtlsAuth {
 
     /// Tells of an accepted certificate.
     pub(super) fn tell(&self, leaf: &Certificate, headers: &mut Headers) -> Result<(), Denial> {
-        let plain: [(_, fn(&Certificate) -> HeaderValue); 5] = [
+        let plain: [(_, ValueOf); 5] = [
             (&self.upstream_cert_header, nginx::escaped_cert),
             (&self.upstream_cert_fingerprint_header, nginx::fingerprint),
             (&self.upstream_cert_serial_header, nginx::serial),
             (&self.upstream_cert_i_dn_header, |leaf| leaf.issuer().header_value()),
             (&self.upstream_cert_s_dn_header, |leaf| leaf.subject().header_value()),
         ];
-        for (name, value) in plain {
+        for (name, value_of) in plain {
             if let Some(name) = name {
-                headers.set(name.clone(), value(leaf));
+                headers.set(name.clone(), value_of(leaf));
             }
         }
         for (name, key) in [(&self.upstream_cert_cn_header, "CN"), (&self.upstream_cert_org_header, "O")] {

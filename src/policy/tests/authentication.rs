@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::pki::Validity;
+use crate::tls::revocation::{Check, CrlFiles, Doubt, Fetching, Hosts, Status};
 
 const NO_CERTIFICATE: &str = "401 No required TLS certificate was sent";
 const NOT_VERIFIED: &str = "401 TLS certificate failed verification";
@@ -107,39 +108,52 @@ struct All(Option<Status>);
 
 impl Statuses for All {
     fn status(&self, _: &Query, _: UnixTime) -> Option<Status> {
-        self.0
+        self.0.clone()
     }
+}
+
+fn fetching(check: Check) -> Arc<Fetching> {
+    Arc::new(Fetching {
+        check,
+        timeout: Duration::from_secs(1),
+        ttl: Duration::from_secs(60),
+        crl_files: CrlFiles::default(),
+        hosts: Hosts::new([]),
+        http_proxy: None,
+        https_proxy: None,
+    })
 }
 
 #[test]
 fn revocation_decides_as_its_mode_says() {
-    use RevocationMode::{IgnoreCaError, Strict};
     let world = World::new();
     let (alice, headers) = (world.peer("alice", &[]), HeaderMap::new());
-    let check = |status: Option<Status>, mode: Option<RevocationMode>, passes: Option<bool>| {
+    let check = |status: Option<Status>, check: Option<Check>, passes: Option<bool>| {
         let lookup = Lookup::Skip { group_by: None };
-        let mtls_auth = MtlsAuth { revocation: mode, ..world.mtls_auth(lookup) };
-        let question = Question { statuses: &All(status), ..world.question(&alice, &headers) };
+        let mtls_auth = MtlsAuth { revocation: check.map(fetching), ..world.mtls_auth(lookup) };
+        let question = Question { statuses: &All(status.clone()), ..world.question(&alice, &headers) };
         let said = outcome(Arc::new(policy(&world, mtls_auth)).authorize(&question, &Decisions::default()));
         let expected = match passes {
             Some(true) => "x-client-cert-dn=CN=alice x-client-cert-san=alice",
             Some(false) => NOT_VERIFIED,
             None => "1 questions",
         };
-        assert_eq!(said, expected, "{status:?} {mode:?}");
+        assert_eq!(said, expected, "{status:?} {check:?}");
     };
-    let good = Some(Status::Good { until: later(world.now, Duration::from_secs(60)) });
-    for status in [good, Some(Status::Revoked), Some(Status::Unknown), None] {
-        check(status, None, Some(true));
-    }
+    let until = later(world.now, Duration::from_secs(60));
+    let unknown = |why| Some(Status::Unknown { why, until });
     for (status, ignoring, strict) in [
-        (good, Some(true), Some(true)),
-        (Some(Status::Revoked), Some(false), Some(false)),
-        (Some(Status::Unknown), Some(true), Some(false)),
+        (Some(Status::Good { until }), Some(true), Some(true)),
+        (Some(Status::Revoked { at: world.now, reason: None, until }), Some(false), Some(false)),
+        (unknown(Doubt::NowhereToAsk), Some(true), Some(false)),
+        (unknown(Doubt::NoAnswer("nobody is there".into())), Some(true), Some(false)),
+        // An answer, and not a good one.
+        (unknown(Doubt::NotKnown), Some(false), Some(false)),
         (None, None, None),
     ] {
-        check(status, Some(IgnoreCaError), ignoring);
-        check(status, Some(Strict), strict);
+        check(status.clone(), None, Some(true));
+        check(status.clone(), Some(Check::IgnoreCaError), ignoring);
+        check(status, Some(Check::Strict), strict);
     }
 }
 
@@ -148,7 +162,7 @@ fn an_open_question_is_not_taken_for_a_failure_and_is_about_leaf_and_issuer() {
     let world = World::new();
     let (alice, headers) = (world.peer("alice", &[]), HeaderMap::new());
     let mtls_auth = MtlsAuth {
-        revocation: Some(RevocationMode::Strict),
+        revocation: Some(fetching(Check::Strict)),
         anonymous: Some("guest".into()),
         ..world.mtls_auth(by_name())
     };
@@ -157,8 +171,9 @@ fn an_open_question_is_not_taken_for_a_failure_and_is_about_leaf_and_issuer() {
         policy.authorize(&Question { statuses, ..world.question(&alice, &headers) }, &decisions)
     };
     let Err(Refused::Undecided(queries)) = ask(&All(None)) else { panic!("decided") };
-    let certificate = alice.certificate().unwrap().leaf.der().clone();
-    assert_eq!(queries, [Query { certificate, issuer: world.ca.certificate().clone() }]);
+    let leaf = alice.certificate().unwrap().leaf.der();
+    let asked = Query::new(leaf, world.ca.certificate(), fetching(Check::Strict)).unwrap();
+    assert!(queries == [asked]);
     let until = later(world.now, Duration::from_secs(60));
     assert!(outcome(ask(&All(Some(Status::Good { until })))).contains("username=alice"));
 }
