@@ -19,7 +19,7 @@ pub(super) enum Path<'a> {
     /// An entity's, or the file's.
     Entity(&'a Place),
     /// A record in another map.
-    Within(&'a Path<'a>, &'a str),
+    Within(&'a Self, &'a str),
 }
 
 impl Display for Path<'_> {
