@@ -162,7 +162,7 @@ mod tests {
         check("KONG_SSL_CERT_FILE", Name::Setting("ssl_cert"), true, true);
         check("KONG_LUA_SSL_TRUSTED_CERTIFICATE", Name::Alias("upstream_ca_certificates"), true, false);
         check("NGINX_PROXY_SSL_CLIENT_CERTIFICATE", Name::Alias("mtls_auth_ca_certificates"), false, false);
-        check("KONG_ADMIN_LISTEN", Name::Unsupported(&UNSUPPORTED[2]), true, false);
+        check("KONG_ADMIN_LISTEN", Name::Unsupported(&UNSUPPORTED[0]), true, false);
         for variable in ["PATH", "SSL_CERT_FILE", "client_ssl", "KONG_PREFIX", "FILE", "KONG_"] {
             assert_eq!(Variable::of(variable), None, "{variable}");
         }

@@ -140,13 +140,14 @@ fn start(upstream: UpstreamPlan, scheme: &str, preserve_host: &str, defaults: &T
     let environment = said.map(|(name, value)| (name.to_owned(), value.into())).to_vec();
     let layers = Layers { mode: Some(Mode::ReverseProxy), environment, flags: Vec::new() };
     let (loaded, mut snapshot) = app::load(&layers).unwrap();
-    let mut address = loaded.config.upstream.target.clone();
+    let upstream_url = loaded.config.upstream.as_ref().unwrap();
+    let mut address = upstream_url.target.clone();
     if scheme == "https" {
         address = config::Target { scheme: config::Scheme::Https, port: 443, ..address };
     }
     let plan = ServicePlan {
         address,
-        terms: Terms::from(&loaded.config.upstream),
+        terms: Terms::from(upstream_url),
         retries: 2,
         client_certificate: None,
         tls_verify: None,

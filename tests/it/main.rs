@@ -12,6 +12,8 @@ mod transcripts;
 #[cfg(has_clients)]
 mod access_log;
 #[cfg(has_clients)]
+mod articles;
+#[cfg(has_clients)]
 mod attacks;
 #[cfg(has_clients)]
 mod bad_files;
@@ -31,6 +33,8 @@ mod configuration;
 mod deadlines;
 #[cfg(has_clients)]
 mod deadlines_upstream;
+#[cfg(has_clients)]
+mod declarative;
 #[cfg(has_clients)]
 mod demo;
 #[cfg(has_clients)]
@@ -54,11 +58,19 @@ mod pair;
 #[cfg(has_clients)]
 mod pki;
 #[cfg(has_clients)]
+mod plugins;
+#[cfg(has_clients)]
 mod possession;
 #[cfg(has_clients)]
 mod replacement;
 #[cfg(has_clients)]
 mod rest;
+#[cfg(has_clients)]
+mod revocation;
+#[cfg(has_clients)]
+mod routes;
+#[cfg(has_clients)]
+mod server_names;
 #[cfg(has_clients)]
 mod smuggling;
 #[cfg(has_clients)]
@@ -73,6 +85,8 @@ mod upstream_failures;
 mod upstream_http2;
 #[cfg(has_clients)]
 mod upstream_recovery;
+#[cfg(has_clients)]
+mod upstreams;
 #[cfg(has_clients)]
 mod websocket;
 #[cfg(has_clients)]

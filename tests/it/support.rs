@@ -6,6 +6,7 @@
 
 pub mod bridge;
 pub mod client;
+pub mod declarative;
 pub mod docker;
 pub mod h2_client;
 pub mod http2;

@@ -134,7 +134,7 @@ pub(super) fn is_server_name(name: &str) -> bool {
 
 /// The one certificate of a PEM text.
 fn one(fields: &Fields<'_>, cert: Text<'_>) -> Option<CertificateDer<'static>> {
-    match pem::certificates(cert.text.as_bytes()).map(|found| <[_; 1]>::try_from(found)) {
+    match pem::certificates(cert.text.as_bytes()).map(<[_; 1]>::try_from) {
         Ok(Ok([der])) => return Some(der),
         Ok(Err(several)) => {
             let what = format!("{} certificates where one is wanted", several.len());

@@ -19,7 +19,7 @@ pub(super) enum Path<'a> {
     /// An entity's, or the file's.
     Entity(&'a Place),
     /// A record in another map.
-    Within(&'a Path<'a>, &'a str),
+    Within(&'a Self, &'a str),
 }
 
 impl Display for Path<'_> {
@@ -71,10 +71,6 @@ impl<'a> Fields<'a> {
         self.report
     }
 
-    pub(super) fn path(&self) -> Path<'a> {
-        self.path
-    }
-
     /// Something wrong with a value.
     pub(super) fn wrong(&self, at: At<'_>, what: impl Into<String>, advice: impl Into<String>) {
         let dot = if self.path.to_string().is_empty() { "" } else { "." };
@@ -87,8 +83,11 @@ impl<'a> Fields<'a> {
         self.report.add(self.path, self.line, what, advice);
     }
 
-    /// A field that must be there, and is not.
+    /// A field that must be there, and is not; what is there and wrong was told already.
     pub(super) fn missing(&self, key: &str, advice: &str) {
+        if self.says(key) {
+            return;
+        }
         self.wrong(At { key, index: None, line: self.line }, "required field missing", advice);
     }
 
@@ -110,6 +109,17 @@ impl<'a> Fields<'a> {
     /// Whether a field is written, and is null.
     pub(super) fn is_null(&self, key: &str) -> bool {
         self.entries.iter().any(|entry| &*entry.key == key && matches!(entry.node.value, Value::Null))
+    }
+
+    /// Whether a field is written and has something in it, right or wrong.
+    pub(super) fn says(&self, key: &str) -> bool {
+        let written = self.entries.iter().find(|entry| &*entry.key == key);
+        written.is_some_and(|entry| match &entry.node.value {
+            Value::Null => false,
+            Value::List(nodes) => !nodes.is_empty(),
+            Value::Map(entries) => !entries.is_empty(),
+            _ => true,
+        })
     }
 
     /// Takes fields that others read, or that need not be read.

@@ -86,7 +86,7 @@ pub(super) fn not_spoken(fields: &Fields<'_>, text: Text<'_>) {
 }
 
 /// A host name or an address, without a port. IPv6 may have brackets, which are taken off.
-pub(super) fn host<'t>(text: &'t str) -> Option<&'t str> {
+pub(super) fn host(text: &str) -> Option<&str> {
     let bracketed = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
     let host = bracketed.unwrap_or(text);
     ServerName::try_from(host).ok().map(|_| host).filter(|host| bracketed.is_none() || host.contains(':'))

@@ -71,10 +71,7 @@ fn rule(fields: &mut Fields<'_>, format: Format) -> RouteFields {
 /// Each protocol without TLS has to be told by something that is not of TLS.
 fn at_least_one(fields: &Fields<'_>, rule: &RouteFields) {
     let has_tls = |protocol: &Protocol| matches!(protocol, Protocol::Https | Protocol::Grpcs);
-    let said = !rule.methods.is_empty()
-        || !rule.hosts.is_empty()
-        || !rule.paths.is_empty()
-        || !rule.headers.is_empty();
+    let said = ["methods", "hosts", "headers", "paths"].iter().any(|key| fields.says(key));
     if !rule.snis.is_empty() && !rule.protocols.iter().any(has_tls) {
         let what = "'snis' can only be set when 'protocols' is 'grpcs' or 'https'";
         fields.wrong_all(what, "add https to its protocols, or remove snis");
@@ -83,7 +80,7 @@ fn at_least_one(fields: &Fields<'_>, rule: &RouteFields) {
         return;
     }
     let only_tls = rule.protocols.iter().all(has_tls);
-    if !only_tls || rule.snis.is_empty() {
+    if !only_tls || !fields.says("snis") {
         let what = "must set one of methods, hosts, headers, paths";
         let what = if only_tls { format!("{what} or snis") } else { what.to_owned() };
         fields.wrong_all(what, "write `paths: [/]` to match everything");

@@ -10,8 +10,8 @@ use crate::config::target::{Scheme, Target};
 
 /// `None` after a problem; also for what is disabled, which is read all the same.
 pub(super) fn service<'a>(reader: Reader<'a>, found: &'a Found<'a>) -> Option<Service> {
-    let mut fields = reader.fields(Kind::Services, found)?;
-    let fields = &mut fields;
+    let mut all = reader.fields(Kind::Services, found)?;
+    let fields = &mut all;
     fields.boolean("enabled");
     let name = Reader::name(fields);
     let address = address(fields);
@@ -47,6 +47,7 @@ pub(super) fn service<'a>(reader: Reader<'a>, found: &'a Found<'a>) -> Option<Se
         target: Target { scheme: Scheme::Http, host: String::new(), port: 0, path: String::new() },
         path: "".into(),
     };
+    all.finish();
     let (target, path) = address?;
     found.position.map(|_| Service { target, path, ..service })
 }

@@ -148,13 +148,13 @@ fn what_is_disabled_is_read_and_gone() {
         r#"
 _format_version: "3.0"
 services:
-- {name: off, host: a, enabled: false, routes: [{name: gone, paths: [/a], plugins: [{name: acl, config: {deny: [x]}}]}]}
-- {name: on, host: b, routes: [{name: here, paths: [/b]}]}
+- {name: away, host: a, enabled: false, routes: [{name: gone, paths: [/a], plugins: [{name: acl, config: {deny: [x]}}]}]}
+- {name: there, host: b, routes: [{name: here, paths: [/b]}]}
 routes:
-- {name: gone-too, service: off, paths: [/c]}
+- {name: gone-too, service: away, paths: [/c]}
 plugins:
 - {name: acl, route: gone-too, config: {allow: [x]}}
-- {name: acl, service: on, config: {allow: [x]}}
+- {name: acl, service: there, config: {allow: [x]}}
 - {name: acl, route: here, enabled: false, config: {allow: [x]}}
 "#,
     );
@@ -278,7 +278,25 @@ fn a_file_is_read_by_its_name_and_within_bounds() {
     std::fs::create_dir(folder.path().join("d.yml")).unwrap();
     let advice = "name the file in it; docker makes a directory where the file to mount does not exist";
     check("d.yml", None, &format!("it is not a file; {advice}"));
-    let large = std::fs::File::create(folder.path().join("l.yml")).unwrap();
+    let large = File::create(folder.path().join("l.yml")).unwrap();
     large.set_len(65 << 20).unwrap();
     check("l.yml", None, "more than 64 MB; split it, or name the right file");
+}
+
+/// In a debug build; what is quadratic anywhere takes minutes.
+#[test]
+fn a_large_file_is_read_soon() {
+    let mut text = String::from("_format_version: '3.0'\nservices:\n- name: s\n  host: h\n  routes:\n");
+    (0..5_000).for_each(|n| text += &format!("  - {{name: r{n}, paths: [/p{n}], hosts: [h{n}.example]}}\n"));
+    text += "consumers:\n";
+    (0..30_000).for_each(|n| {
+        text += &format!("- username: u{n}\n  custom_id: c{n}\n  acls: [{{group: gold}}]\n");
+        text += &format!("  mtls_auth_credentials: [{{subject_name: s{n}.example}}]\n");
+    });
+    let start = std::time::Instant::now();
+    let model = model(&text);
+    let spent = start.elapsed();
+    println!("{} bytes in {spent:?}", text.len());
+    assert_eq!((model.consumers.len(), model.routes.len()), (30_000, 5_000));
+    assert!(spent < Duration::from_secs(30), "{spent:?}");
 }

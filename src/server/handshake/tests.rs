@@ -19,11 +19,12 @@ use tokio::runtime::Builder;
 use super::*;
 use crate::message::reply::Reply;
 use crate::pki::{Authority, Issued, KeyKind, Leaf};
-use crate::policy::{Decisions, MtlsAuth, Policy};
+use crate::policy::{Decisions, Lookup, MtlsAuth, NobodyKnows, Policy, Question, Refused};
 use crate::tls::credentials::{Credentials, Side};
 use crate::tls::server::{Asks, Hints, Presented};
 use crate::tls::sni::ByName;
 use crate::tls::trust::ChainVerifier;
+use http::HeaderMap;
 
 /// A listener with several names, and a caller who has a certificate.
 struct Node {
@@ -224,15 +225,29 @@ fn a_connection_under_a_name_that_is_not_asked_has_no_identity_for_any_host() {
     let node = Node::new();
     let configs = node.configs(&Asks::Named { names: node.names(), rest: None });
     let policy = Arc::new(Policy {
-        mtls_auth: Some(MtlsAuth { verifier: node.verifier(), group_by: None }),
-        acl: None,
+        mtls_auth: Some(MtlsAuth {
+            verifier: node.verifier(),
+            lookup: Lookup::Skip { group_by: None },
+            anonymous: None,
+            revocation: None,
+        }),
+        ..Policy::default()
     });
     let permits = |name: &str| {
         let peer = node.openssl(&configs, &["-servername", name]).0.unwrap();
-        policy.authorize(&peer, &Decisions::default(), UnixTime::now())
+        let question = Question {
+            peer: &peer,
+            client_ip: peer.address.ip(),
+            from_trusted_ip: false,
+            headers: &HeaderMap::new(),
+            statuses: &NobodyKnows,
+            now: UnixTime::now(),
+        };
+        policy.authorize(&question, &Decisions::default())
     };
     assert!(permits("secure.example").is_ok());
-    assert_eq!(permits("open.example").unwrap_err().reply, Reply::NO_CERTIFICATE);
+    let Err(Refused::Denied(denial)) = permits("open.example") else { panic!("not denied") };
+    assert_eq!(denial.reply, Reply::NO_CERTIFICATE);
 }
 
 #[test]

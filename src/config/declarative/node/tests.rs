@@ -36,7 +36,7 @@ fn refused(text: &str, line: u32, what: &str) {
 fn values_have_lines() {
     check("a: 1\nb:\n- x\n- {c: y}\n", r#"{a@1: #1@1, b@2: ["x"@3, {c@4: "y"@4}@4]@3}@1"#);
     check("a:\nb: ~\n", "{a@1: null@1, b@2: null@2}@1");
-    check("a: |\n  x\n  y\nb: c", r#"{a@1: "x\ny\n"@1, b@4: "c"@4}@1"#);
+    check("a: |\n  x\n  y\nb: c", r#"{a@1: "x\ny\n"@2, b@4: "c"@4}@1"#);
 }
 
 #[test]

@@ -156,7 +156,7 @@ fn fields(reader: Reader<'_>, config: &mut Fields<'_>) -> Option<MtlsAuthFields>
             .words("consumer_by", &by)
             .unwrap_or_else(|| vec![ConsumerBy::Username, ConsumerBy::CustomId]),
         skip_consumer_lookup: config.boolean("skip_consumer_lookup").unwrap_or(false),
-        authenticated_group_by: group.or((!group_is_null).then_some(GroupProperty::CommonName)),
+        authenticated_group_by: group.or_else(|| (!group_is_null).then_some(GroupProperty::CommonName)),
         revocation_check_mode: revocation(config),
         http_timeout: config.milliseconds("http_timeout").unwrap_or(Duration::from_secs(30)),
         cert_cache_ttl: config

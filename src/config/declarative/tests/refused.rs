@@ -20,7 +20,7 @@ fn the_top_of_a_file() {
     top("# nothing", "it is empty; write at least `_format_version: \"3.0\"`");
     top("hello", "line 1: a text where a map is wanted; write `field: value` lines");
     top("a: 1\n---\nb: 2", "line 3: a second document; put everything into one");
-    top("a: [1\nb: 2", "line 2: not YAML: while parsing a flow sequence, expected ',' or ']'; mend the line");
+    top("a: [1\nb: 2", "line 2: not YAML: illegal placement of ':' indicator; mend the line");
     check("service: []", "service (line 2): unknown field; did you mean services?");
     check("services: {}", "services (line 2): a map where a list is wanted; begin each entity with `- `");
     check(
@@ -276,7 +276,7 @@ fn one_instance_for_each_scope() {
         &format!(
             "routes:\n- paths: [/]\n  name: r\n  plugins: [{plugin}]\nplugins:\n- {{name: mtls-auth, route: r, config: {{error_response_code: 401}}}}\n- {plugin}\n- {plugin}"
         ),
-        "routes[0].plugins[0].name (line 5): `mtls-auth` is there already, at plugins[0] (line 7); keep one of the two: they are not merged\n\
+        "plugins[0].name (line 7): `mtls-auth` is there already, at routes[0].plugins[0] (line 5); keep one of the two: they are not merged\n\
          plugins[2].name (line 9): `mtls-auth` is there already, at plugins[1] (line 8); keep one of the two: they are not merged",
     );
 }
