@@ -1,14 +1,13 @@
 //! Certificates that were taken back: asked of a real OCSP responder, read from CRLs.
 
-use std::net::{SocketAddr, TcpStream};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
-use std::time::Instant;
 
-use crate::support::PATIENCE;
 use crate::support::bridge::{Bridge, Setup};
 use crate::support::client::{Answer, curl_anonymous};
 use crate::support::declarative::written;
+use crate::support::lines::Lines;
 use crate::support::openssl::{Kind, OpensslPki};
 use crate::support::peers::free_address;
 use crate::support::pki::Pki;
@@ -28,7 +27,7 @@ fn issued(extensions: &str) -> Issued {
     let section = format!(
         "[told]\nbasicConstraints = CA:FALSE\nextendedKeyUsage = clientAuth\n{extensions}\n\
          [responder]\nbasicConstraints = CA:FALSE\nextendedKeyUsage = OCSPSigning\n\
-         [ca]\ndefault_ca = lists\n[lists]\ndatabase = index.txt\ndefault_md = sha256\ndefault_crl_days = 1\n"
+         [ca]\ndefault_ca = lists\n[lists]\ndatabase = index.txt\ndefault_md = sha256\ndefault_crl_days = 1\ncrlnumber = crlnumber\n"
     );
     made.write("openssl.cnf", made.text("openssl.cnf") + &section);
     for name in ["good", "revoked"] {
@@ -41,6 +40,7 @@ fn issued(extensions: &str) -> Issued {
     };
     let lines = line("good", "V\t350101000000Z\t") + &line("revoked", "R\t350101000000Z\t240101000000Z");
     made.write("index.txt", lines);
+    made.write("crlnumber", "01\n");
     made.write("index.txt.attr", "unique_subject = no\n");
     Issued { made, pki: Pki::new(), echo: Echo::start() }
 }
@@ -96,20 +96,16 @@ fn responder(issued: &Issued, address: SocketAddr, signer: &str) -> Responder {
     let path = |name: &str| issued.made.path(name).display().to_string();
     let port = address.port().to_string();
     let (signing, key) = (path(&format!("{signer}.crt")), path(&format!("{signer}.key")));
-    let child = Command::new("openssl")
+    let mut child = Command::new("openssl")
         .args(["ocsp", "-index", &path("index.txt"), "-CA", &path("intermediate.crt"), "-port", &port])
         .args(["-rsigner", &signing, "-rkey", &key, "-nmin", "10"])
-        .stdout(Stdio::null())
+        .stdout(Stdio::piped())
         .stderr(Stdio::null())
         .spawn()
         .unwrap();
-    let responder = Responder(child);
-    let deadline = Instant::now() + PATIENCE;
-    while TcpStream::connect(address).is_err() {
-        assert!(Instant::now() < deadline, "the responder does not listen");
-        std::thread::park_timeout(std::time::Duration::from_millis(10));
-    }
-    responder
+    // It serves one connection after the other, so one that only looks whether it is there would be in the way.
+    Lines::collect(child.stdout.take().unwrap()).containing("ACCEPT");
+    Responder(child)
 }
 
 fn ocsp_at(address: SocketAddr) -> String {
