@@ -16,9 +16,11 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::{ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
+use rustls::pki_types::UnixTime;
 
 use crate::app::{self, App};
 use crate::config::{self, Layers, Mode, Problem, Problems};
+use crate::snapshot;
 
 /// A mutual-TLS sidecar: presents a client certificate for an application, and asks for one
 /// in front of a service.
@@ -159,7 +161,8 @@ fn bridge(layers: &Layers) -> Result<(), Failure> {
 
 fn check(layers: &Layers) -> Result<(), Failure> {
     let (loaded, _) = app::load(layers)?;
-    let page = check::render(&loaded);
+    let outline = snapshot::outline(&loaded.config, UnixTime::now())?;
+    let page = check::render(&loaded, &outline);
     Ok(io::stdout().write_all(page.as_bytes()).context("printing the configuration")?)
 }
 

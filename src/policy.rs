@@ -232,8 +232,8 @@ impl Policy {
 /// corrected clock helps within it.
 const DENIAL_LASTS: Duration = Duration::from_secs(10);
 
-/// A decision that depends on nothing may as well be made anew each hour.
-const PERMIT_LASTS: Duration = Duration::from_secs(3600);
+/// What depends on nothing lasts longer than any connection: ten years.
+const PERMIT_LASTS: Duration = Duration::from_secs(315_360_000);
 
 /// When what may change at any time is looked at again.
 fn soon(now: UnixTime) -> UnixTime {

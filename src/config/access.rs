@@ -37,7 +37,7 @@ pub(super) struct AccessSettings {
     #[arg(long, value_name = "on|off", default_value = "off")]
     pub(super) mtls_auth_send_ca_dn: Said,
 
-    /// Whether callers are known by their certificate alone. Only `on`: this version has no
+    /// Whether callers are known by their certificate alone. Only `on`: without a declarative file there are no
     /// consumers to look up.
     #[arg(long, value_name = "on", default_value = "on")]
     pub(super) mtls_auth_skip_consumer_lookup: Said,
@@ -191,7 +191,7 @@ fn groups(said: &Said) -> Result<Vec<String>, Problem> {
 fn unsupported(settings: &AccessSettings) -> Result<(), Problem> {
     let skip = &settings.mtls_auth_skip_consumer_lookup;
     if !value::switch(skip)? {
-        let what = "this version reads no declarative file, so there are no consumers to look up";
+        let what = "there are no consumers to look up without a declarative file";
         return Err(Problem::new(skip, what, "write on, or remove it"));
     }
     Ok(())
@@ -290,8 +290,8 @@ mod tests {
             ),
             (
                 vec![CA, ("mtls_auth_skip_consumer_lookup", "off")],
-                "mtls_auth_skip_consumer_lookup=off (default): this version reads no declarative file, \
-                 so there are no consumers to look up; write on, or remove it",
+                "mtls_auth_skip_consumer_lookup=off (default): there are no consumers to look up without \
+                 a declarative file; write on, or remove it",
             ),
         ] {
             check(&pairs, false, line);

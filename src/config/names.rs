@@ -132,7 +132,7 @@ pub(super) const ALIASES: &[(&str, &str)] = &[
     ("nginx_proxy_ssl_verify_client", "mtls_auth_handshake"),
 ];
 
-const CONSUMERS: &str = "use acl_allow; there are no consumers in this version";
+const CONSUMERS: &str = "consumers are in a declarative file: write it in the mtls-auth plugin there";
 
 pub(super) const UNSUPPORTED: &[Unsupported] = &[
     Unsupported { key: "admin_listen", harmless: Some("off"), advice: "write off, or remove it" },

@@ -20,10 +20,21 @@ pub struct Reply {
     pub status: StatusCode,
     /// The text of the body, without a full stop; for gRPC, of `grpc-message`.
     pub message: Cow<'static, str>,
-    /// One more header, for callers in HTTP.
-    pub header: Option<(HeaderName, HeaderValue)>,
+    /// Where the caller should go instead.
+    instead: Instead,
     /// The body, where it does not follow the caller's `Accept`.
     verbatim: Option<Arc<Verbatim>>,
+}
+
+/// Where a caller should go instead.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+enum Instead {
+    #[default]
+    Nowhere,
+    /// The same place with TLS (RFC 9110 15.5.22).
+    Tls,
+    /// This URL.
+    Location(Arc<str>),
 }
 
 /// A body sent as it is, to whoever asks in whatever format.
@@ -53,7 +64,7 @@ impl Reply {
     pub const HTTPS_REQUIRED: Self = Self {
         status: StatusCode::UPGRADE_REQUIRED,
         message: Cow::Borrowed("Please use HTTPS protocol"),
-        header: Some((UPGRADE, HeaderValue::from_static("TLS/1.2, HTTP/1.1"))),
+        instead: Instead::Tls,
         verbatim: None,
     };
 
@@ -100,13 +111,13 @@ impl Reply {
 
     /// A reply with a fixed text.
     pub const fn new(status: StatusCode, message: &'static str) -> Self {
-        Self { status, message: Cow::Borrowed(message), header: None, verbatim: None }
+        Self { status, message: Cow::Borrowed(message), instead: Instead::Nowhere, verbatim: None }
     }
 
     /// A reply with a text made at run time.
     #[must_use]
     pub const fn saying(status: StatusCode, message: String) -> Self {
-        Self { status, message: Cow::Owned(message), header: None, verbatim: None }
+        Self { status, message: Cow::Owned(message), instead: Instead::Nowhere, verbatim: None }
     }
 
     /// A reply with this body, byte for byte; `message` is for callers that read no bodies.
@@ -117,13 +128,29 @@ impl Reply {
         content_type: Option<HeaderValue>,
         body: Bytes,
     ) -> Self {
-        Self { status, message, header: None, verbatim: Some(Arc::new(Verbatim { content_type, body })) }
+        Self {
+            status,
+            message,
+            instead: Instead::Nowhere,
+            verbatim: Some(Arc::new(Verbatim { content_type, body })),
+        }
     }
 
     /// A redirect to the same place over TLS.
     #[must_use]
-    pub fn redirect(status: StatusCode, location: HeaderValue) -> Self {
-        Self { header: Some((LOCATION, location)), ..Self::new(status, "Please use HTTPS protocol") }
+    pub fn redirect(status: StatusCode, location: &str) -> Self {
+        let instead = Instead::Location(location.into());
+        Self { instead, ..Self::new(status, "Please use HTTPS protocol") }
+    }
+
+    /// The header that tells the caller where to go instead, if he should.
+    #[must_use]
+    pub fn instead(&self) -> Option<(HeaderName, HeaderValue)> {
+        match &self.instead {
+            Instead::Nowhere => None,
+            Instead::Tls => Some((UPGRADE, HeaderValue::from_static("TLS/1.2, HTTP/1.1"))),
+            Instead::Location(url) => Some((LOCATION, HeaderValue::try_from(&**url).ok()?)),
+        }
     }
 
     /// Kong's `kong.response.exit` with a message: one line of JSON without a request id

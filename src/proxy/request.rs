@@ -156,9 +156,8 @@ const UPGRADE_REQUIRED: u16 = 426;
 fn to_https(status: u16, exchange: &Exchange, asked: &Uri) -> Reply {
     let host = exchange.host().parse::<Authority>().map(|authority| authority.host().to_owned());
     let path = asked.path_and_query().map_or("/", PathAndQuery::as_str);
-    let location = host.ok().and_then(|host| HeaderValue::try_from(format!("https://{host}{path}")).ok());
-    match (StatusCode::from_u16(status), location) {
-        (Ok(status), Some(location)) => Reply::redirect(status, location),
+    match (StatusCode::from_u16(status), host) {
+        (Ok(status), Ok(host)) => Reply::redirect(status, &format!("https://{host}{path}")),
         _ => Reply::HTTPS_REQUIRED,
     }
 }
@@ -166,7 +165,7 @@ fn to_https(status: u16, exchange: &Exchange, asked: &Uri) -> Reply {
 /// Whether the client used https, by the word of a trusted address if it has one to say.
 fn is_https(headers: &HeaderMap, client: &Client, snapshot: &Snapshot) -> bool {
     let said = headers.get(X_FORWARDED_PROTO).filter(|_| snapshot.real_ip.trusts(client.hop.peer()));
-    said.map_or(client.peer.tls.is_some(), |proto| proto.as_bytes() == b"https")
+    said.map_or_else(|| client.peer.tls.is_some(), |proto| proto.as_bytes() == b"https")
 }
 
 /// Rewrites a permitted request for its service; gives the upgrade it asks for, if any.

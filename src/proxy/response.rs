@@ -99,9 +99,7 @@ impl Form {
         if let Some(content_type) = reply.content_type(format) {
             headers.insert(CONTENT_TYPE, content_type);
         }
-        if let Some((name, value)) = &reply.header {
-            headers.insert(name.clone(), value.clone());
-        }
+        headers.extend(reply.instead());
         // RFC 9110 8.6.
         if reply.status != StatusCode::NO_CONTENT {
             headers.insert(CONTENT_LENGTH, HeaderValue::from(text.len()));

@@ -36,10 +36,7 @@ pub(super) fn named_by(config: &Config) -> Vec<PathBuf> {
         Reference::Path(path) => Some(path),
         Reference::Text(_) => None,
     };
-    let declarative = match &config.declarative {
-        Some(DeclarativeSource::File(said)) => Some(PathBuf::from(said.value())),
-        _ => None,
-    };
+    let declarative = config.declarative.iter().flat_map(DeclarativeSource::files);
     said.chain(&config.access.revocation.crl_files).filter_map(path).chain(declarative).collect()
 }
 

@@ -25,23 +25,27 @@ pub async fn replace_on_change(config: Config, published: Arc<ArcSwap<Snapshot>>
     let mut told = BTreeSet::new();
     loop {
         tokio::time::sleep(LOOK_EVERY).await;
-        if !published.load().stamps.have_changed() {
+        if !published.load().stamps.have_changed(&config) {
             continue;
         }
-        match Snapshot::load(&config, UnixTime::now()) {
-            Ok(snapshot) => {
+        let what = if config.declarative.is_some() { "configuration files" } else { "certificates" };
+        // On a thread of its own: a large file takes a while, in which connections are accepted all the same.
+        let again = config.clone();
+        match tokio::task::spawn_blocking(move || Snapshot::load(&again, UnixTime::now())).await {
+            Ok(Ok(snapshot)) => {
                 published.store(Arc::new(snapshot));
                 told.clear();
-                tracing::info!("certificates were replaced: the new ones are in force");
+                tracing::info!("{what} were replaced: the new ones are in force");
             }
-            Err(problems) => {
+            Ok(Err(problems)) => {
                 // A pair is replaced file by file, so a mismatch may be gone a second later.
                 for problem in problems.iter().map(ToString::to_string) {
                     if told.insert(problem.clone()) {
-                        tracing::warn!("the last good certificates stay in force: {problem}");
+                        tracing::warn!("the last good {what} stay in force: {problem}");
                     }
                 }
             }
+            Err(error) => tracing::error!("reading {what} again failed: {error}"),
         }
     }
 }
@@ -60,8 +64,12 @@ impl Stamps {
         Self(files::named_by(config).into_iter().map(|path| (path.clone(), look(&path))).collect())
     }
 
-    fn have_changed(&self) -> bool {
-        self.0.iter().any(|(path, stamp)| look(path) != *stamp)
+    /// Whether one looks otherwise, is gone or new.
+    fn have_changed(&self, config: &Config) -> bool {
+        let named = files::named_by(config);
+        let is_same =
+            |(path, (known, stamp)): (&PathBuf, &(PathBuf, Stamp))| path == known && look(path) == *stamp;
+        named.len() != self.0.len() || !named.iter().zip(&self.0).all(is_same)
     }
 }
 

@@ -38,7 +38,7 @@ criterion_main!(benches);
 /// One of many routes, which differ in their hosts, their prefixes, their expressions, or in two of these.
 fn routes(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("route/find");
-    let kinds: [(&str, fn(usize) -> routing::Rule); 4] = [
+    let kinds: [(&str, MakeRule); 4] = [
         ("hosts", |index| rule(Some(index), None)),
         ("prefixes", |index| rule(None, Some(format!("/api/v1/service-{index:05}")))),
         ("expressions", |index| rule(None, Some(format!("~/api/v1/service-{index:05}/[a-z]+/[0-9]+$")))),
@@ -65,6 +65,9 @@ fn routes(criterion: &mut Criterion) {
         });
     }
 }
+
+/// The rule of the route with this number.
+type MakeRule = fn(usize) -> routing::Rule;
 
 fn rule(host: Option<usize>, path: Option<String>) -> routing::Rule {
     let host = host.map(|index| HostPattern::parse(&format!("host-{index}.example")).unwrap());

@@ -182,12 +182,9 @@ fn a_setting_this_version_cannot_keep_is_refused_and_not_ignored() {
         let subject = format!("{key} (environment {variable}): not supported by this version; ");
         assert!(refused.line().starts_with(&subject), "{}", refused.text);
     };
-    unsupported("DECLARATIVE_CONFIG", "/etc/kong.yml");
-    unsupported("KONG_DECLARATIVE_CONFIG_STRING", "_format_version: '3.0'");
     unsupported("KONG_ADMIN_LISTEN", "127.0.0.1:8001");
     unsupported("MTLS_AUTH_ANONYMOUS", "guest");
     unsupported("MTLS_AUTH_CONSUMER_BY", "custom_id");
-    unsupported("AUTHENTICATE_BEFORE_ROUTING", "on");
     check(
         gateway(&pki, NOWHERE).env("MTLS_AUTH_REVOCATION_CHECK_MODE", "LAX"),
         "mtls_auth_revocation_check_mode=LAX (environment MTLS_AUTH_REVOCATION_CHECK_MODE): \

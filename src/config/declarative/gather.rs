@@ -38,7 +38,7 @@ impl<'t> Gathered<'t> {
     /// Takes every entity of the file whose top is `root`.
     pub(super) fn of(root: &'t Node, report: &Report) -> Self {
         let mut gathered = Self::default();
-        let top = Place { path: "".into(), line: root.line };
+        let top = report.place("", root.line);
         for kind in Kind::ALL {
             gathered.list(kind, root, &top, None, report);
         }
@@ -144,7 +144,7 @@ impl<'t> Gathered<'t> {
         };
         self.lists[kind as usize].found.reserve(nodes.len());
         for (index, node) in nodes.iter().enumerate() {
-            let place = Place { path: format!("{path}[{index}]").into(), line: node.line };
+            let place = report.place(format!("{path}[{index}]"), node.line);
             if let Some(index) = self.entity(kind, node, place, parent, report) {
                 for nested in kind.nested() {
                     let place = self.one(kind, index).place.clone();

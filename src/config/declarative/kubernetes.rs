@@ -11,7 +11,7 @@ mod object;
 mod plugin;
 mod service;
 
-use self::object::{Object, Objects};
+use self::object::Objects;
 use super::node::{Entry, Node, Value};
 use super::report::Report;
 

@@ -4,6 +4,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::fmt::{self, Display};
+use std::sync::Arc;
 
 use crate::config::problem::{Problem, Problems};
 
@@ -12,13 +13,21 @@ use crate::config::problem::{Problem, Problems};
 pub struct Place {
     /// From the top of the file; empty for the file itself.
     pub path: Box<str>,
-    /// Counted from 1.
+    /// Counted from 1; in a folder, over all files.
     pub line: u32,
+    /// In a folder, the file and its first line.
+    file: Option<(Arc<str>, u32)>,
 }
 
 impl Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} (line {})", self.path, self.line)
+        let (name, first) = self.file.as_ref().map_or(("", 1), |(name, first)| (&**name, *first));
+        let within = if name.is_empty() { "" } else { " of " };
+        let line = self.line.saturating_sub(first) + 1;
+        match &*self.path {
+            "" => write!(f, "line {line}{within}{name}"),
+            path => write!(f, "{path} (line {line}{within}{name})"),
+        }
     }
 }
 
@@ -26,13 +35,21 @@ impl Display for Place {
 pub(super) struct Report {
     /// The setting that named the file, and the file.
     subject: String,
+    /// Of a folder: each file with its first line.
+    files: Vec<(Arc<str>, u32)>,
     found: RefCell<Vec<(u32, Problem)>>,
     more: Cell<usize>,
 }
 
 impl Report {
-    pub(super) fn new(subject: String) -> Self {
-        Self { subject, found: RefCell::default(), more: Cell::default() }
+    pub(super) fn new(subject: String, files: Vec<(Arc<str>, u32)>) -> Self {
+        Self { subject, files, found: RefCell::default(), more: Cell::default() }
+    }
+
+    /// A place, in the file its line belongs to.
+    pub(super) fn place(&self, path: impl Into<Box<str>>, line: u32) -> Place {
+        let file = self.files.iter().rfind(|(_, first)| *first <= line).cloned();
+        Place { path: path.into(), line, file }
     }
 
     /// Something about the file as a whole.
@@ -53,8 +70,7 @@ impl Report {
             self.more.set(self.more.get() + 1);
             return;
         }
-        let path = path.to_string();
-        let place = if path.is_empty() { format!("line {line}") } else { format!("{path} (line {line})") };
+        let place = self.place(path.to_string(), line);
         found.push((line, Problem::missing(&format!("{}: {place}", self.subject), what, advice)));
     }
 
@@ -83,7 +99,7 @@ mod tests {
 
     #[test]
     fn problems_come_in_the_order_of_the_file_and_end_somewhere() {
-        let report = Report::new("declarative_config=/etc/kong.yml".into());
+        let report = Report::new("declarative_config=/etc/kong.yml".into(), Vec::new());
         for line in (1..=60).rev() {
             report.add("services[0]", line, "wrong", "mend it");
         }

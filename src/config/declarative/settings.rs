@@ -1,5 +1,7 @@
 //! Which declarative file there is: said in [`DeclarativeSettings`], meant as [`DeclarativeSource`].
 
+use std::path::{Path, PathBuf};
+
 use crate::config::problem::{Problem, Problems, Said};
 
 /// Services, routes, consumers and plugins as Kong's users have them.
@@ -7,7 +9,8 @@ use crate::config::problem::{Problem, Problems, Said};
 #[command(next_help_heading = "Declarative configuration")]
 pub(in crate::config) struct DeclarativeSettings {
     /// A `kong.yml`, instead of `upstream_url`: the path of a file ending in `.yaml`, `.yml` or `.json`, of
-    /// format 1.1, 2.1 or 3.0.
+    /// format 1.1, 2.1 or 3.0. Or manifests of Kubernetes, as Kong's ingress controller reads them: a file
+    /// of several documents, or a folder of such files.
     #[arg(long, value_name = "PATH")]
     pub(in crate::config) declarative_config: Option<Said>,
 
@@ -52,6 +55,15 @@ impl DeclarativeSource {
     pub fn said(&self) -> &Said {
         match self {
             Self::File(said) | Self::Text(said) => said,
+        }
+    }
+
+    /// The files it is read from: none, one, or those now in the folder.
+    #[must_use]
+    pub fn files(&self) -> Vec<PathBuf> {
+        match self {
+            Self::File(said) => super::files::paths(Path::new(said.value())),
+            Self::Text(_) => Vec::new(),
         }
     }
 

@@ -272,13 +272,13 @@ fn a_file_is_read_by_its_name_and_within_bounds() {
     check(
         "a.txt",
         Some(b""),
-        "neither YAML nor JSON by its name; name a file ending in .yaml, .yml or .json",
+        "neither YAML nor JSON by its name; name a file ending in .yaml, .yml or .json, or a folder of such files",
     );
-    check("b.yml", Some(b"a: b\nc: \xff\n"), "line 2: not UTF-8; save the file as UTF-8");
+    check("b.yml", Some(b"a: b\nc: \xff\n"), "not UTF-8 in line 2; save the file as UTF-8");
     std::fs::create_dir(folder.path().join("d.yml")).unwrap();
-    let advice = "name the file in it; docker makes a directory where the file to mount does not exist";
-    check("d.yml", None, &format!("it is not a file; {advice}"));
-    let large = File::create(folder.path().join("l.yml")).unwrap();
+    let advice = "put manifests there; docker makes a directory where the file to mount does not exist";
+    check("d.yml", None, &format!("the folder has no .yaml, .yml or .json file; {advice}"));
+    let large = std::fs::File::create(folder.path().join("l.yml")).unwrap();
     large.set_len(65 << 20).unwrap();
     check("l.yml", None, "more than 64 MB; split it, or name the right file");
 }

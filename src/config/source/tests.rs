@@ -129,7 +129,7 @@ fn what_this_version_cannot_keep_is_refused_wherever_it_is_said() {
         (
             "MTLS_AUTH_ANONYMOUS",
             "mtls_auth_anonymous",
-            "use acl_allow; there are no consumers in this version",
+            "consumers are in a declarative file: write it in the mtls-auth plugin there",
         ),
         ("KONG_ADMIN_LISTEN", "admin_listen", "write off, or remove it"),
     ] {

@@ -222,7 +222,7 @@ fn naively<'r>(routes: &'r [Route], asked: &Asked<'_>) -> Option<(&'r Route, Opt
             tries.push((key, route, path, regex));
         }
     }
-    tries.sort_by(|a, b| b.0.cmp(&a.0));
+    tries.sort_by_key(|(key, ..)| Reverse(*key));
     let path = normalise(asked.path);
     tries.into_iter().find_map(|(_, route, prefix, regex)| {
         let matched = match (prefix, regex) {

@@ -260,12 +260,15 @@ fn a_client_is_given_no_session_to_resume_where_any_name_is_asked() {
         assert!(peer.is_ok(), "{peer:?}");
         file.exists()
     };
+    const TRIES: usize = 10;
     let (nobody, some) =
         (node.configs(&Asks::Nobody), node.configs(&Asks::Named { names: node.names(), rest: None }));
     for version in ["-tls1_2", "-tls1_3"] {
-        assert!(session(&nobody, version, "open.example"), "{version}: the check finds nothing");
+        // In TLS 1.3 a ticket comes after the handshake, and openssl may have gone by then.
+        let given = |configs, name| (0..TRIES).any(|_| session(configs, version, name));
+        assert!(given(&nobody, "open.example"), "{version}: the check finds nothing");
         for name in ["open.example", "secure.example", "other.example"] {
-            assert!(!session(&some, version, name), "{version} {name}");
+            assert!(!given(&some, name), "{version} {name}");
         }
     }
 }

@@ -22,13 +22,16 @@ use crate::snapshot::{access, files};
 use crate::tls::revocation::{Check, CrlError, CrlFiles, Fetching, Hosts, Proxy};
 use crate::tls::trust::ChainVerifier;
 
+/// CAs of the model, and whether an intermediate among them is enough.
+type Trust = (Vec<usize>, bool);
+
 /// Makes policies, each verifier of a list of CAs once.
 pub(super) struct Judges<'a> {
     loading: &'a Loading<'a>,
     consumers: Arc<Consumers>,
     /// The CAs of the settings, which Callista's plugin trusts.
     callers: Option<Arc<ChainVerifier>>,
-    verifiers: RefCell<HashMap<(Vec<usize>, bool), Arc<ChainVerifier>>>,
+    verifiers: RefCell<HashMap<Trust, Arc<ChainVerifier>>>,
     /// The CRL files of the settings, in DER.
     lists: Vec<Vec<u8>>,
 }

@@ -29,10 +29,12 @@ impl Server {
         let port = listener.local_addr().unwrap().port();
         let (calls, heard) = (Arc::new(AtomicUsize::new(0)), Arc::new(Mutex::new(String::new())));
         let (count, hears) = (Arc::clone(&calls), Arc::clone(&heard));
+        #[expect(clippy::disallowed_methods)] // not of a worker
         tokio::spawn(async move {
             while let Ok((mut stream, _)) = listener.accept().await {
                 count.fetch_add(1, Ordering::SeqCst);
                 let (reply, hears) = (reply.clone(), Arc::clone(&hears));
+                #[expect(clippy::disallowed_methods)] // likewise
                 tokio::spawn(async move {
                     let mut request = vec![0; 4096];
                     let length = stream.read(&mut request).await.unwrap_or(0);
@@ -229,7 +231,7 @@ async fn a_responder_is_asked_before_a_list_and_its_word_is_final() {
         let revocation = Revocation::default();
         let status = revocation.fetch(&query).await;
         assert!(responder.heard.lock().unwrap().contains("content-type: application/ocsp-request"));
-        assert_eq!(revocation.status(&query, UnixTime::now()).is_some(), true);
+        assert!(revocation.status(&query, UnixTime::now()).is_some());
         status
     };
     let good = der::element(der::primitive(0), &[]);

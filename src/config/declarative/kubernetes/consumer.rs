@@ -15,7 +15,12 @@ fn consumer(object: &Object<'_>, objects: &Objects<'_>, report: &Report) -> Node
     let field = |key: &'static str| object.node.at(key).map(|node| (key, node.clone()));
     let mut entries: Vec<_> = ["username", "custom_id"].into_iter().filter_map(field).collect();
     if let Some((_, line)) = object.annotation("konghq.com/plugins") {
-        report.add(object.path(), line, "plugins of a consumer are not supported", "name them on the Ingress");
+        report.add(
+            object.path(),
+            line,
+            "plugins of a consumer are not supported",
+            "name them on the Ingress",
+        );
     }
     if let Some(node) = object.node.at("consumerGroups") {
         let advice = "use credentials of kind acl";

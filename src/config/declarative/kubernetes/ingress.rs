@@ -26,11 +26,10 @@ pub(super) fn services<'t>(objects: &Objects<'t>, report: &Report) -> Vec<Made<'
         for (number, path) in paths(ingress, report).into_iter().enumerate() {
             let Some((service, port)) = backend(ingress, path.backend, objects, report) else { continue };
             let route = route(ingress, number, &path, objects, report);
-            let key = |port: &Node| shown(port);
             let known = backends.iter_mut().find(|backend| {
                 backend.service.name == service.name
                     && backend.service.namespace == service.namespace
-                    && key(&backend.port) == key(&port)
+                    && shown(&backend.port) == shown(&port)
             });
             match known {
                 Some(backend) => backend.routes.push(route),
@@ -56,7 +55,9 @@ fn made<'t>(backend: Backend<'t>, objects: &Objects<'t>, report: &Report) -> Mad
 pub(super) fn certificates(objects: &Objects<'_>, services: &[Made<'_>], report: &Report) -> Vec<Node> {
     let mut wanted: Vec<(Object<'_>, Vec<Node>)> = Vec::new();
     for ingress in objects.kind("Ingress").filter(|object| object.is_ours()) {
-        let Some(Value::List(entries)) = ingress.node.at("spec").and_then(|spec| Some(&spec.at("tls")?.value)) else {
+        let Some(Value::List(entries)) =
+            ingress.node.at("spec").and_then(|spec| Some(&spec.at("tls")?.value))
+        else {
             continue;
         };
         for entry in entries {
@@ -64,7 +65,9 @@ pub(super) fn certificates(objects: &Objects<'_>, services: &[Made<'_>], report:
             let found = name.text().and_then(|text| objects.secret(ingress, name.line, text, report));
             let Some(secret) = found else { continue };
             let hosts = match entry.at("hosts").map(|hosts| &hosts.value) {
-                Some(Value::List(hosts)) => hosts.iter().map(|host| map(host.line, vec![("name", host.clone())])).collect(),
+                Some(Value::List(hosts)) => {
+                    hosts.iter().map(|host| map(host.line, vec![("name", host.clone())])).collect()
+                }
                 _ => Vec::new(),
             };
             add(&mut wanted, *secret, hosts);
@@ -87,7 +90,12 @@ fn add<'t>(wanted: &mut Vec<(Object<'t>, Vec<Node>)>, secret: Object<'t>, snis: 
 fn certificate(secret: &Object<'_>, snis: Vec<Node>, report: &Report) -> Option<Node> {
     let (cert, key) = (secret.value("tls.crt", report), secret.value("tls.key", report));
     let (Some(cert), Some(key)) = (cert, key) else {
-        secret.wrong(report, "data", "`tls.crt` and `tls.key` are not both there", "make it with kubectl create secret tls");
+        secret.wrong(
+            report,
+            "data",
+            "`tls.crt` and `tls.key` are not both there",
+            "make it with kubectl create secret tls",
+        );
         return None;
     };
     let id = text(secret.node.line, &secret.certificate_id());
@@ -137,7 +145,12 @@ fn backend<'t>(
     report: &Report,
 ) -> Option<(Object<'t>, Node)> {
     let Some(named) = backend.at("service") else {
-        report.add(ingress.path(), backend.line, "a backend that is no service", "name a Service and its port");
+        report.add(
+            ingress.path(),
+            backend.line,
+            "a backend that is no service",
+            "name a Service and its port",
+        );
         return None;
     };
     let name = named.at("name").and_then(Node::text).unwrap_or_default();
@@ -146,7 +159,8 @@ fn backend<'t>(
         report.add(ingress.path(), named.line, what, "add it to these files, or name another");
         return None;
     };
-    let port = named.at("port").and_then(|port| port.at("number").cloned().or_else(|| number_of(service, port)));
+    let port =
+        named.at("port").and_then(|port| port.at("number").cloned().or_else(|| number_of(service, port)));
     if port.is_none() {
         report.add(ingress.path(), named.line, "the Service has no such port", "write its number");
     }
@@ -161,7 +175,13 @@ fn number_of(service: &Object<'_>, port: &Node) -> Option<Node> {
 }
 
 /// `number`: which path of its Ingress it is, so that names differ.
-fn route(ingress: &Object<'_>, number: usize, path: &Path<'_>, objects: &Objects<'_>, report: &Report) -> Node {
+fn route(
+    ingress: &Object<'_>,
+    number: usize,
+    path: &Path<'_>,
+    objects: &Objects<'_>,
+    report: &Report,
+) -> Node {
     let line = path.line;
     let name = format!("{}.{}.{number}", ingress.namespace, ingress.name);
     let mut fields = vec![("name", text(line, &name)), ("paths", list(prefixes(path)))];
@@ -195,7 +215,12 @@ fn route(ingress: &Object<'_>, number: usize, path: &Path<'_>, objects: &Objects
             key => match key.strip_prefix("konghq.com/headers.") {
                 Some(header) => headers.push((header, texts(at, written))),
                 None if key.starts_with("konghq.com/") => {
-                    report.add(format_args!("{} {key}", ingress.path()), entry.line, "not supported", "remove it");
+                    report.add(
+                        format_args!("{} {key}", ingress.path()),
+                        entry.line,
+                        "not supported",
+                        "remove it",
+                    );
                 }
                 None => {}
             },

@@ -50,7 +50,12 @@ impl<'t> Objects<'t> {
         };
         let object = Object { api, kind, namespace, name, node };
         if self.find(kind, namespace, name).is_some() {
-            object.wrong(report, "metadata.name", "another object of this kind has this name", "keep one of the two");
+            object.wrong(
+                report,
+                "metadata.name",
+                "another object of this kind has this name",
+                "keep one of the two",
+            );
         }
         self.0.push(object);
     }
@@ -71,7 +76,13 @@ impl<'t> Objects<'t> {
     }
 
     /// The secret that `object` names at this line; a problem where there is none.
-    pub(super) fn secret(&self, object: &Object<'_>, line: u32, name: &str, report: &Report) -> Option<&Object<'t>> {
+    pub(super) fn secret(
+        &self,
+        object: &Object<'_>,
+        line: u32,
+        name: &str,
+        report: &Report,
+    ) -> Option<&Object<'t>> {
         let found = self.find("Secret", object.namespace, name);
         if found.is_none() {
             let what = format!("there is no Secret `{name}` in namespace {}", object.namespace);
@@ -97,7 +108,8 @@ impl<'t> Object<'t> {
 
     /// Every annotation, or none.
     pub(super) fn annotations(&self) -> &'t [Entry] {
-        match self.node.at("metadata").and_then(|metadata| metadata.at("annotations")).map(|node| &node.value) {
+        match self.node.at("metadata").and_then(|metadata| metadata.at("annotations")).map(|node| &node.value)
+        {
             Some(Value::Map(entries)) => entries,
             _ => &[],
         }
@@ -130,7 +142,12 @@ impl<'t> Object<'t> {
             Some(plain) => Some(text(node.line, plain.trim_end_matches('\n'))),
             None => {
                 let advice = "write base64 in `data`, or the plain text in `stringData`";
-                report.add(format_args!("{}.data.{key}", self.path()), node.line, "not base64 of a text", advice);
+                report.add(
+                    format_args!("{}.data.{key}", self.path()),
+                    node.line,
+                    "not base64 of a text",
+                    advice,
+                );
                 None
             }
         }

@@ -74,7 +74,8 @@ fn authorities(
         match objects.find(kind, object.namespace, name).and_then(|found| found.value("id", report)) {
             Some(id) => ids.push(Node { line, ..id }),
             None => {
-                let what = format!("there is no {kind} `{name}` with an `id` in namespace {}", object.namespace);
+                let what =
+                    format!("there is no {kind} `{name}` with an `id` in namespace {}", object.namespace);
                 report.add(object.path(), line, what, "add it to these files, labelled konghq.com/ca-cert");
             }
         }
