@@ -82,8 +82,12 @@ impl App {
             Workers::start(config.workers, &shared, &drain).context("starting the workers")?;
         let workers = Rc::new(workers);
         drop(shared);
-        let facts =
-            Facts { readiness: readiness.clone(), counters: workers.counters(), started: Instant::now() };
+        let facts = Facts {
+            readiness: readiness.clone(),
+            counters: workers.counters(),
+            revocation: Arc::clone(&common.revocation),
+            started: Instant::now(),
+        };
         let status = status_socket.map(|socket| Status::new(socket, facts)).transpose()?;
         let addresses = listeners.iter().map(Listener::address).collect::<io::Result<Vec<_>>>()?;
         let status_address = status.as_ref().map(Status::address).transpose()?;

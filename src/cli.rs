@@ -142,7 +142,14 @@ fn dispatch(matches: &ArgMatches) -> Result<(), Failure> {
 fn bridge(layers: &Layers) -> Result<(), Failure> {
     let (loaded, snapshot) = app::load(layers)?;
     app::start_log(&loaded.log);
-    for remark in loaded.config.cautions.iter().map(ToString::to_string).chain(loaded.warnings) {
+    for remark in loaded
+        .config
+        .cautions
+        .iter()
+        .chain(&snapshot.cautions)
+        .map(ToString::to_string)
+        .chain(loaded.warnings)
+    {
         tracing::warn!("{remark}");
     }
     let runtime = app::runtime().map_err(anyhow::Error::from)?;
@@ -160,9 +167,9 @@ fn bridge(layers: &Layers) -> Result<(), Failure> {
 }
 
 fn check(layers: &Layers) -> Result<(), Failure> {
-    let (loaded, _) = app::load(layers)?;
+    let (loaded, snapshot) = app::load(layers)?;
     let outline = snapshot::outline(&loaded.config, UnixTime::now())?;
-    let page = check::render(&loaded, &outline);
+    let page = check::render(&loaded, &outline, &snapshot.cautions);
     Ok(io::stdout().write_all(page.as_bytes()).context("printing the configuration")?)
 }
 

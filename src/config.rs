@@ -93,6 +93,8 @@ pub struct Config {
     pub ready_needs_upstream: bool,
     /// Settings that work but weaken security; each is named once at start.
     pub cautions: Vec<Caution>,
+    /// What said that such settings do not work; `None`: they do.
+    pub refuse_insecure: Option<Said>,
 }
 
 /// Who may pass, before the CA files are read.
@@ -104,6 +106,8 @@ pub struct Access {
     pub acl: Option<Acl>,
     /// Whether and how it is asked if a certificate was taken back; of a declarative file's plugins, where.
     pub revocation: Revocation,
+    /// Whether this node is for callers with certificates: then somebody's must be accepted.
+    pub certificate_required: bool,
 }
 
 /// The `mtls-auth` plugin without consumers.

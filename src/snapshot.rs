@@ -20,7 +20,7 @@ use rustls::pki_types::UnixTime;
 use self::declared::Declared;
 use self::listener::Names;
 use self::watch::Stamps;
-use crate::config::{Config, Deadlines, Files, Forwarding, Limits, Problems};
+use crate::config::{Caution, Config, Deadlines, Files, Forwarding, Limits, Problems};
 use crate::message::forwarded::RealIp;
 use crate::message::identity_headers::Reserved;
 use crate::policy::Policy;
@@ -45,6 +45,8 @@ pub struct Snapshot {
     pub policies: Vec<Arc<Policy>>,
     /// Who may learn that there is no such route; `None`: everybody.
     pub gate: Option<Arc<Policy>>,
+    /// What of a declarative file works but weakens security.
+    pub cautions: Vec<Caution>,
     /// The TLS of our listeners, if any has TLS.
     pub listener_tls: Option<ServerConfigs>,
     /// Headers that policies use for identities, beside those that are known anyway.
@@ -89,6 +91,7 @@ impl Snapshot {
             reserved: Arc::new(Reserved::new(policies.flat_map(|policy| policy.reserved()))),
             policies: described.policies,
             gate: described.gate,
+            cautions: described.cautions,
             listener_tls,
             real_ip: real_ip(&config.forwarding),
             forwarding: config.forwarding.clone(),
@@ -122,6 +125,7 @@ fn settled(config: &Config, now: UnixTime) -> Result<Declared, Problems> {
         policies: vec![Arc::new(policy)],
         gate: None,
         names,
+        cautions: Vec::new(),
     })
 }
 

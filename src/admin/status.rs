@@ -24,6 +24,7 @@ use tokio::sync::Semaphore;
 
 use crate::lifecycle::readiness::Readiness;
 use crate::telemetry::counters::Counters;
+use crate::tls::revocation::Revocation;
 
 /// Probes are few; more connections than this are none.
 const MAX_CONNECTIONS: usize = 64;
@@ -45,6 +46,8 @@ pub struct Facts {
     pub readiness: Readiness,
     /// One per worker.
     pub counters: Vec<Arc<Counters>>,
+    /// Counts what could not be told about certificates.
+    pub revocation: Arc<Revocation>,
     /// When the program started.
     pub started: Instant,
 }
@@ -108,6 +111,7 @@ fn answer(request: &Request<Incoming>, facts: &Facts) -> Response<Full<Bytes>> {
 impl Facts {
     fn status(&self) -> serde_json::Value {
         let totals = Counters::total(self.counters.iter().map(Arc::as_ref));
+        let revocation = self.revocation.counts();
         json!({
             "version": env!("CARGO_PKG_VERSION"),
             "uptime_seconds": self.started.elapsed().as_secs(),
@@ -116,6 +120,8 @@ impl Facts {
             "connections": totals.connections,
             "connections_total": totals.connections_total,
             "requests_total": totals.requests_total,
+            "revocation_unanswered_total": revocation.unanswered,
+            "revocation_soft_fails_total": revocation.soft_fails,
         })
     }
 

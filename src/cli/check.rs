@@ -4,11 +4,11 @@
 
 use std::fmt::Write;
 
-use crate::config::Loaded;
+use crate::config::{Caution, Loaded};
 
-/// One line for each value, aligned: `key = value   (origin)`; then the `routes` of a declarative file, cautions
-/// and warnings.
-pub fn render(loaded: &Loaded, routes: &[String]) -> String {
+/// One line for each value, aligned: `key = value   (origin)`; then the `routes` of a declarative file, the
+/// cautions of the settings and `more` of the file, and warnings.
+pub fn render(loaded: &Loaded, routes: &[String], more: &[Caution]) -> String {
     let said = &loaded.effective;
     let lines: Vec<_> =
         said.iter().map(|said| (said.key(), said.shown(), said.origin().to_string())).collect();
@@ -23,7 +23,7 @@ pub fn render(loaded: &Loaded, routes: &[String]) -> String {
         let gap = if index == 0 { "\n" } else { "" };
         line(&mut page, format_args!("{gap}route {route}"));
     }
-    let cautions = loaded.config.cautions.iter().map(|caution| format!("caution: {caution}"));
+    let cautions = loaded.config.cautions.iter().chain(more).map(|caution| format!("caution: {caution}"));
     let warnings = loaded.warnings.iter().map(|warning| format!("warning: {warning}"));
     for (index, remark) in cautions.chain(warnings).enumerate() {
         let gap = if index == 0 { "\n" } else { "" };
@@ -55,7 +55,7 @@ mod tests {
         ];
         let environment = environment.map(|(name, value)| (name.to_owned(), value.into())).to_vec();
         let layers = Layers { mode: Some(Mode::ReverseProxy), environment, flags: Vec::new() };
-        let page = render(&load(&layers).unwrap(), &[]);
+        let page = render(&load(&layers).unwrap(), &[], &[]);
         let has = |key: &str, value: &str, origin: &str| {
             let found = page.lines().any(|line| {
                 let words: Vec<_> = line.split_whitespace().collect();

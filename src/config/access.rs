@@ -75,7 +75,12 @@ impl Access {
         if settings.mtls_auth_ca_certificates.is_none() {
             without_cas(settings, certificate_required, declared, problems);
         }
-        (problems.iter().count() == before).then_some(Self { mtls_auth, acl, revocation })
+        (problems.iter().count() == before).then_some(Self {
+            mtls_auth,
+            acl,
+            revocation,
+            certificate_required,
+        })
     }
 }
 

@@ -69,6 +69,7 @@ fn config(mode: Mode, settings: &Settings, problems: &mut Problems) -> Option<Co
         declarative,
         forwarding: forwarding?,
         cautions: Vec::new(),
+        refuse_insecure: (insecure == Insecure::Refuse).then(|| process.insecure.clone()),
     };
     config.cautions = cautions(mode, settings, &config);
     if insecure == Insecure::Refuse {

@@ -296,7 +296,8 @@ impl Caution {
     }
 
     /// The same as a problem, for those who do not want it to work.
-    pub(super) fn refused_by(self, refuse: &Said) -> Problem {
+    #[must_use]
+    pub fn refused_by(self, refuse: &Said) -> Problem {
         let what = format!("{} (refused by insecure=refuse, {})", self.0.what, refuse.origin);
         Problem { what, ..self.0 }
     }

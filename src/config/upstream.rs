@@ -128,6 +128,8 @@ pub struct Calls {
     pub keepalive_idle_timeout: Duration,
     /// Connect before the first request, so that it pays no handshake.
     pub open_at_start: bool,
+    /// Whether services are on other hosts, so that plain HTTP to them is a caution.
+    pub leave_this_host: bool,
 }
 
 impl Calls {
@@ -166,6 +168,7 @@ impl Calls {
             keepalive_max_requests,
             keepalive_idle_timeout,
             open_at_start,
+            leave_this_host: open_at_start,
         })
     }
 

@@ -4,6 +4,7 @@
 //! request uses. Whatever does not fit together is a problem with its place in the file.
 
 mod access;
+mod cautions;
 mod names;
 mod outline;
 mod plugins;
@@ -21,7 +22,7 @@ use super::listener::Names;
 use super::service::Service;
 use crate::config::declarative::model::Pair;
 use crate::config::declarative::{self, Model, Place};
-use crate::config::{Config, DeclarativeSource, Problem, Problems};
+use crate::config::{Caution, Config, DeclarativeSource, Problem, Problems};
 use crate::policy::Policy;
 use crate::routing::Route;
 use crate::tls::credentials::{Credentials, Side};
@@ -37,6 +38,7 @@ pub(super) struct Declared {
     pub(super) policies: Vec<Arc<Policy>>,
     pub(super) gate: Option<Arc<Policy>>,
     pub(super) names: Names,
+    pub(super) cautions: Vec<Caution>,
 }
 
 /// A model on its way to be loaded.
@@ -61,6 +63,13 @@ impl Declared {
 impl Loading<'_> {
     fn load(&self) -> Result<Declared, Problems> {
         let mut problems = Problems::default();
+        let access = &self.config.access;
+        if access.certificate_required && access.mtls_auth.is_none() && self.model.ca_certificates.is_empty()
+        {
+            let what = "it has no CA, so nobody could come in with a certificate";
+            let advice = "add ca_certificates, and an mtls-auth that names them";
+            problems.push(Problem::new(self.source.said(), what, advice));
+        }
         let effective = Effective::of(self, &mut problems);
         let judges = Judges::new(self, &mut problems);
         let policies = judges.policies(&effective, &mut problems);
@@ -68,8 +77,14 @@ impl Loading<'_> {
         let services = Services::load(self, &mut problems);
         let names = names::names(self, &judges, &mut problems);
         let routes = rules::routes(self, &effective, &mut problems);
+        let mut cautions = cautions::cautions(self);
+        if let Some(refuse) = &self.config.refuse_insecure {
+            cautions.drain(..).for_each(|caution| problems.push(caution.refused_by(refuse)));
+        }
         match names {
-            Some(names) if problems.is_empty() => Ok(Declared { routes, services, policies, gate, names }),
+            Some(names) if problems.is_empty() => {
+                Ok(Declared { routes, services, policies, gate, names, cautions })
+            }
             _ => Err(problems),
         }
     }

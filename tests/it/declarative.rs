@@ -65,6 +65,49 @@ fn every_problem_is_told_with_its_place() {
 }
 
 #[test]
+fn a_gateway_that_trusts_nobody_does_not_start_and_one_that_asks_nobody_is_warned_about() {
+    let pki = Pki::new();
+    let lines = refused(&pki, &written(&pki, "_format_version: \"3.0\"\n", &[]));
+    assert!(lines[0].contains("it has no CA, so nobody could come in with a certificate"), "{lines:#?}");
+    let echo = Echo::start();
+    let node = declaring(&pki, echo.address, &routes("/")).start();
+    node.log.containing("no plugin asks callers for certificates, so everybody comes in");
+    let refused = declaring(&pki, echo.address, &routes("/")).env("PROFILE", "hardened").refused();
+    assert!(refused.text.contains("everybody comes in (refused by insecure=refuse"), "{}", refused.text);
+}
+
+#[test]
+fn a_header_that_requests_need_is_no_plugins_header() {
+    check(
+        &format!("{HEAD}plugins:\n- {{name: mtls-auth, config: {{upstream_cert_cn_header: Host}}}}\n"),
+        &["plugins[0].config.upstream_cert_cn_header", "line 3", "`host`"],
+    );
+}
+
+#[test]
+fn a_folder_of_manifests_is_read_and_its_problems_name_the_file() {
+    let (pki, echo) = (Pki::new(), Echo::start());
+    let manifests = fs::read_to_string(filled(&pki, "articles/a-kubernetes.yaml", &service(echo.address)));
+    let folder = pki.path("manifests");
+    fs::create_dir(&folder).unwrap();
+    for (number, document) in manifests.unwrap().split("\n---\n").enumerate() {
+        fs::write(folder.join(format!("{number}.yaml")), document).unwrap();
+    }
+    let node = declaring(&pki, echo.address, "").env("DECLARATIVE_CONFIG", &folder).start();
+    let url = format!("{}/mtls", node.https());
+    assert_eq!(curl_as(&pki, "client", &[&url]).received("x-consumer-username"), ["mtls-user"]);
+    // One more file, and it is taken over like any other change.
+    let plugin = "apiVersion: configuration.konghq.com/v1\nkind: KongClusterPlugin\nmetadata:\n  name: end\n  \
+                  labels: {global: \"true\"}\nplugin: request-termination\nconfig: {status_code: 418}\n";
+    fs::write(folder.join("more.yaml"), plugin).unwrap();
+    node.log.containing(TAKEN_OVER);
+    assert_eq!(curl_as(&pki, "client", &[&url]).status, 418);
+    fs::write(folder.join("more.yaml"), plugin.replace("status_code", "\n  statuscode")).unwrap();
+    let line = node.log.containing("the last good");
+    assert!(line.contains("statuscode") && line.contains("of more.yaml"), "{line}");
+}
+
+#[test]
 fn two_plugins_of_a_name_on_one_route_are_refused() {
     let plugin = format!("{{name: mtls-auth, config: {{ca_certificates: [{CA_ID}]}}}}");
     let text = format!(
@@ -129,7 +172,9 @@ fn routes(paths: &str) -> String {
 
 fn replace(pki: &Pki, echo: &Echo, text: &str) {
     let text = text.replace("{{service}}", &echo.address.to_string());
-    let new = pki.write("new.yaml", format!("{HEAD}{text}"));
+    let ca = serde_json::to_string(&pki.text("ca.crt")).unwrap();
+    let cas = format!("ca_certificates: [{{id: {CA_ID}, cert: {ca}}}]\n");
+    let new = pki.write("new.yaml", format!("{HEAD}{cas}{text}"));
     fs::rename(new, pki.path("kong.yaml")).unwrap();
 }
 
@@ -145,7 +190,7 @@ fn a_new_file_is_taken_over_and_a_broken_one_changes_nothing() {
     assert_eq!((status(&node, "/a"), status(&node, "/b")), (404, 200));
     replace(&pki, &echo, "services: 7\n");
     let line = node.log.containing("the last good");
-    assert!(line.contains("services") && line.contains("line 2"), "{line}");
+    assert!(line.contains("services") && line.contains("line 3"), "{line}");
     assert_eq!((status(&node, "/a"), status(&node, "/b")), (404, 200));
 }
 
@@ -154,6 +199,7 @@ fn a_file_given_as_text_is_as_good() {
     let (pki, echo) = (Pki::new(), Echo::start());
     let text = serde_json::json!({
         "_format_version": "3.0",
+        "ca_certificates": [{"cert": pki.text("ca.crt")}],
         "services": [{
             "name": "s",
             "url": format!("http://{}", echo.address),
@@ -177,11 +223,7 @@ fn a_consumer_taken_out_of_the_file_is_refused_on_his_live_connection() {
     let node = declaring(&pki, echo.address, &with).start();
     let url = format!("{}/", node.https());
     assert_eq!(curl_as(&pki, "client", &[&url]).status, 200);
-    let cas = format!(
-        "ca_certificates:\n- {{id: {CA_ID}, cert: {}}}\n",
-        serde_json::to_string(&pki.text("ca.crt")).unwrap()
-    );
-    replace(&pki, &echo, &format!("{cas}{}{plugin}consumers: [{{username: another}}]\n", routes("/")));
+    replace(&pki, &echo, &format!("{}{plugin}consumers: [{{username: another}}]\n", routes("/")));
     node.log.containing(TAKEN_OVER);
     assert_eq!(curl_as(&pki, "client", &[&url]).status, 401);
 }

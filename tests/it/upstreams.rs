@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Instant;
 
 use crate::support::PATIENCE;
@@ -25,9 +26,15 @@ fn balanced(pki: &Pki, targets: &[(SocketAddr, u32)], fields: &str) -> Setup {
         "_format_version: \"3.0\"\nservices: [{{name: s, host: pool, retries: 5, routes: [{{name: r, paths: [/]}}]}}]\n\
          upstreams:\n- name: pool\n{fields}  targets:\n{targets}"
     );
-    Setup::new("gateway")
+    plain_node(written(pki, &text, &[]))
+}
+
+/// In plain HTTP, with this declarative file.
+fn plain_node(file: PathBuf) -> Setup {
+    Setup::new("reverse-proxy")
         .env("PROXY_LISTEN", "127.0.0.1:0")
-        .env("DECLARATIVE_CONFIG", written(pki, &text, &[]))
+        .env("CLIENT_SSL", "off")
+        .env("DECLARATIVE_CONFIG", file)
 }
 
 fn ask(node: &Bridge, arguments: &[&str], path: &str) -> Answer {
@@ -146,10 +153,7 @@ services:
 "#,
         upstream.address.port()
     );
-    let node = Setup::new("gateway")
-        .env("PROXY_LISTEN", "127.0.0.1:0")
-        .env("DECLARATIVE_CONFIG", written(&pki, &text, &[]))
-        .start();
+    let node = plain_node(written(&pki, &text, &[])).start();
     let dn = |path: &str| ask(&node, &[], path).received("x-client-cert-dn");
     assert_eq!((dn("/pool"), dn("/own")), (vec!["CN=the-pool".to_owned()], vec!["CN=app".to_owned()]));
 }

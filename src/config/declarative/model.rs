@@ -295,6 +295,8 @@ pub enum Algorithm {
     LeastConnections,
     /// The same for the same hash.
     ConsistentHashing,
+    /// Whoever answered fastest of late.
+    Latency,
 }
 
 /// What is hashed.
@@ -312,6 +314,8 @@ pub enum HashOn {
     Cookie(Box<str>),
     /// The path.
     Path,
+    /// An argument of the query.
+    QueryArg(Box<str>),
 }
 
 /// Active and passive health checks.

@@ -47,14 +47,12 @@ fn upstream<'a>(reader: Reader<'a>, found: &'a Found<'a>) -> Option<Upstream> {
         fields.wrong(name.at, what, "write a name, not an address, and no port");
     }
     let algorithm = algorithm(&mut fields);
-    let hash_on = hash(&mut fields, "hash_on", "hash_on_header");
-    let hash_fallback = hash(&mut fields, "hash_fallback", "hash_fallback_header");
+    let hash_on = hash(&mut fields, "hash_on", "hash_on_header", "hash_on_query_arg");
+    let hash_fallback = hash(&mut fields, "hash_fallback", "hash_fallback_header", "hash_fallback_query_arg");
     check_fallback(&fields, &hash_on, &hash_fallback);
     let cookie_path = fields.text("hash_on_cookie_path").map_or("/", |text| text.text).into();
-    for field in
-        ["hash_on_query_arg", "hash_fallback_query_arg", "hash_on_uri_capture", "hash_fallback_uri_capture"]
-    {
-        fields.refuse(field, &[], "hash on consumer, ip, header, cookie or path");
+    for field in ["hash_on_uri_capture", "hash_fallback_uri_capture"] {
+        fields.refuse(field, &[], "hash on consumer, ip, header, cookie, path or query_arg");
     }
     fields.refuse("use_srv_name", &["false"], "write host_header instead");
     let upstream = Upstream {
@@ -80,17 +78,32 @@ fn algorithm(fields: &mut Fields<'_>) -> Algorithm {
         ("round-robin", Algorithm::RoundRobin),
         ("least-connections", Algorithm::LeastConnections),
         ("consistent-hashing", Algorithm::ConsistentHashing),
+        ("latency", Algorithm::Latency),
     ];
     fields.word("algorithm", &words).unwrap_or(Algorithm::RoundRobin)
 }
 
-fn hash(fields: &mut Fields<'_>, key: &'static str, header_key: &'static str) -> HashOn {
+fn hash(
+    fields: &mut Fields<'_>,
+    key: &'static str,
+    header_key: &'static str,
+    argument_key: &'static str,
+) -> HashOn {
     let header = fields.text(header_key);
+    let argument = fields.text(argument_key);
     let cookie = fields.text("hash_on_cookie");
     if let Some(header) = header.filter(|header| http::HeaderName::try_from(header.text).is_err()) {
         fields.wrong(header.at, "not the name of a header", "write letters, digits and dashes");
     }
-    let words = [("none", 0), ("consumer", 1), ("ip", 2), ("header", 3), ("cookie", 4), ("path", 5)];
+    let words = [
+        ("none", 0),
+        ("consumer", 1),
+        ("ip", 2),
+        ("header", 3),
+        ("cookie", 4),
+        ("path", 5),
+        ("query_arg", 6),
+    ];
     match fields.word(key, &words) {
         Some(1) => HashOn::Consumer,
         Some(2) => HashOn::Ip,
@@ -107,6 +120,12 @@ fn hash(fields: &mut Fields<'_>, key: &'static str, header_key: &'static str) ->
             HashOn::Cookie(cookie.map_or("", |cookie| cookie.text).into())
         }
         Some(5) => HashOn::Path,
+        Some(6) => {
+            if argument.is_none() {
+                fields.missing(argument_key, "write the name of the argument to hash");
+            }
+            HashOn::QueryArg(argument.map_or("", |argument| argument.text).into())
+        }
         _ => HashOn::None,
     }
 }

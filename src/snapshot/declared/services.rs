@@ -84,6 +84,7 @@ impl<'a> Services<'a> {
         let algorithm = match said.algorithm {
             model::Algorithm::RoundRobin => Algorithm::RoundRobin,
             model::Algorithm::LeastConnections => Algorithm::LeastConnections,
+            model::Algorithm::Latency => Algorithm::Latency,
             model::Algorithm::ConsistentHashing => Algorithm::ConsistentHashing {
                 on: hash_on(&said.hash_on, &said.hash_on_cookie_path),
                 fallback: hash_on(&said.hash_fallback, &said.hash_on_cookie_path),
@@ -148,6 +149,7 @@ fn hash_on(said: &model::HashOn, cookie_path: &str) -> HashOn {
         model::HashOn::Consumer => HashOn::Consumer,
         model::HashOn::Ip => HashOn::Ip,
         model::HashOn::Path => HashOn::Path,
+        model::HashOn::QueryArg(name) => HashOn::QueryArg(name.clone()),
         model::HashOn::Cookie(name) => HashOn::Cookie { name: name.clone(), path: cookie_path.into() },
         // The reader of the file has seen to it that it is one.
         model::HashOn::Header(name) => HeaderName::try_from(&**name).map_or(HashOn::None, HashOn::Header),

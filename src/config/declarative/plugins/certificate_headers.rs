@@ -2,7 +2,7 @@
 //! Source: callistaenterprise/kong-plugin-mtls-auth schema.lua; dev: TlsMetadataHeaders.json.
 
 use super::{PluginConfig, Reader};
-use crate::config::declarative::fields::Fields;
+use crate::config::declarative::fields::{Fields, Text};
 
 /// The fields of Callista's `mtls-auth`; headers in lower case, `None` where none is set.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -87,8 +87,43 @@ pub(super) fn tls_metadata_headers(_: Reader<'_>, config: &mut Fields<'_>) -> Op
 /// The name of a header in lower case.
 pub(super) fn header(config: &mut Fields<'_>, key: &'static str) -> Option<Box<str>> {
     let name = config.text(key)?;
-    if http::HeaderName::try_from(name.text).is_err() {
-        config.wrong(name.at, "not the name of a header", "write letters, digits and dashes");
-    }
+    check_header(config, name);
     Some(name.text.to_ascii_lowercase().into())
 }
+
+/// A header that plugins set or read is taken out of every request first, so it must be one that nothing
+/// else depends on.
+pub(super) fn check_header(config: &Fields<'_>, name: Text<'_>) {
+    match http::HeaderName::try_from(name.text) {
+        Err(_) => config.wrong(name.at, "not the name of a header", "write letters, digits and dashes"),
+        Ok(header) if INDISPENSABLE.contains(&header.as_str()) => {
+            let what = format!("requests need `{header}` for something else");
+            config.wrong(name.at, what, "write a header of its own, like X-Client-Cert");
+        }
+        Ok(_) => {}
+    }
+}
+
+const INDISPENSABLE: [&str; 21] = [
+    "accept",
+    "authorization",
+    "connection",
+    "content-encoding",
+    "content-length",
+    "content-type",
+    "cookie",
+    "date",
+    "expect",
+    "host",
+    "keep-alive",
+    "proxy-authorization",
+    "proxy-connection",
+    "range",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+    "user-agent",
+    "via",
+    "x-kong-request-id",
+];

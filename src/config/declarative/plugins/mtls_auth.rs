@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::certificate_headers::{callista_mtls_auth, is_callista};
+use super::certificate_headers::{callista_mtls_auth, check_header, is_callista};
 use super::{PluginConfig, Reader};
 use crate::config::declarative::fields::Fields;
 use crate::config::declarative::kind::Kind;
@@ -117,8 +117,8 @@ pub(super) fn either(reader: Reader<'_>, config: &mut Fields<'_>) -> Option<Plug
 
 pub(super) fn header_cert_auth(reader: Reader<'_>, config: &mut Fields<'_>) -> Option<PluginConfig> {
     let name = config.needed_text("certificate_header_name", "write the header your balancer sets");
-    if let Some(name) = name.filter(|name| http::HeaderName::try_from(name.text).is_err()) {
-        config.wrong(name.at, "not the name of a header", "write letters, digits and dashes");
+    if let Some(name) = name {
+        check_header(config, name);
     }
     let formats = [("base64_encoded", HeaderFormat::Base64), ("url_encoded", HeaderFormat::UrlEncoded)];
     let format = config.word("certificate_header_format", &formats);

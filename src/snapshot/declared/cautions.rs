@@ -1,0 +1,53 @@
+//! What works in a file but weakens security, each with its place.
+
+use super::Loading;
+use crate::config::Caution;
+use crate::config::declarative::Place;
+use crate::config::declarative::model::Service;
+use crate::config::declarative::plugins::PluginConfig;
+
+/// In the order of the file's lists.
+pub(super) fn cautions(loading: &Loading<'_>) -> Vec<Caution> {
+    let services = loading.model.services.iter().filter_map(|service| of_service(loading, service));
+    let plugins = loading.model.plugins.iter().filter_map(|plugin| match &plugin.config {
+        PluginConfig::HeaderCertAuth(fields) if !fields.header.secure_source => {
+            let what = "secure_source is off: whoever sends the header is whom he says";
+            Some(caution(loading, &plugin.place, what, "leave it on, and list the balancer in TRUSTED_IPS"))
+        }
+        _ => None,
+    });
+    services.chain(plugins).chain(everybody_comes_in(loading)).collect()
+}
+
+/// A gateway that asks nobody is probably missing its plugin.
+fn everybody_comes_in(loading: &Loading<'_>) -> Option<Caution> {
+    let judges = |config: &PluginConfig| {
+        matches!(
+            config,
+            PluginConfig::MtlsAuth(_) | PluginConfig::HeaderCertAuth(_) | PluginConfig::CallistaMtlsAuth(_)
+        )
+    };
+    let open = loading.config.access.certificate_required
+        && !loading.model.plugins.iter().any(|plugin| judges(&plugin.config));
+    let what = "no plugin asks callers for certificates, so everybody comes in";
+    open.then(|| Caution::new(loading.source.said(), what, "add an mtls-auth"))
+}
+
+fn of_service(loading: &Loading<'_>, service: &Service) -> Option<Caution> {
+    let calls = &loading.config.calls;
+    let target = &service.target;
+    if !target.scheme.is_tls() {
+        let what = "requests leave this host without TLS";
+        let exposed = calls.leave_this_host && !target.is_loopback();
+        return exposed.then(|| caution(loading, &service.place, what, "write https"));
+    }
+    // Where the setting says so, it is cautioned about.
+    let unverified = service.tls_verify == Some(false) && calls.tls.verify;
+    let what = "tls_verify is off: anyone on the way can pose as the service";
+    unverified
+        .then(|| caution(loading, &service.place, what, "name its CA in ca_certificates, and verify it"))
+}
+
+fn caution(loading: &Loading<'_>, place: &Place, what: &str, advice: &str) -> Caution {
+    Caution::new(loading.source.said(), format!("{place}: {what}"), advice)
+}
