@@ -20,8 +20,9 @@ use crate::config;
 use crate::lifecycle::deadline::{Deadline, Sweep};
 use crate::message::request_id::RequestId;
 use crate::policy::Permit;
-use crate::telemetry::access_log::{AccessLog, Line};
+use crate::telemetry::access_log::AccessLog;
 use crate::telemetry::counters::Counters;
+use crate::telemetry::line::Line;
 
 /// Where exchanges of one worker are recorded.
 #[derive(Debug)]
@@ -296,7 +297,7 @@ impl Exchange {
         let client_address = self.client_address.get().map(|address| address.to_string());
         let upstream = self.upstream.borrow();
         self.record.log.record(&Line {
-            time: &self.record.log.timestamp(self.started_at),
+            time: self.started_at,
             request_id: self.id().as_str(),
             client: client_address.as_deref().unwrap_or(&self.client.ip),
             peer: &self.client.address,
@@ -310,8 +311,8 @@ impl Exchange {
             status: self.status.get(),
             bytes_in: self.bytes_in.get(),
             bytes_out: self.bytes_out.get(),
-            duration_ms: milliseconds(self.started.elapsed()),
-            upstream_ms: self.upstream_time().map(milliseconds),
+            duration: self.started.elapsed(),
+            upstream_took: self.upstream_time(),
             upstream: upstream.as_deref(),
             reason: reason.as_deref().or(gone),
         });
@@ -347,11 +348,6 @@ fn protocol(version: Version) -> &'static str {
         Version::HTTP_2 => "HTTP/2.0",
         _ => "HTTP/1.1",
     }
-}
-
-/// In ms with three decimals, which is µs.
-fn milliseconds(time: Duration) -> f64 {
-    (time.as_secs_f64() * 1_000_000.0).round() / 1_000.0
 }
 
 fn whole_milliseconds(time: Duration) -> u64 {
