@@ -20,10 +20,16 @@ pub fn scrub(headers: &mut HeaderMap) {
 /// Whether a client or an upstream must never send a field of this name.
 pub(super) fn is_forged(name: &HeaderName) -> bool {
     let name = name.as_str().as_bytes();
-    // All names in question begin with one of two letters; most others do not.
-    match name.first() {
-        Some(b'x') => is_asserted(name) || (is_way(name) && !is_plain(name)),
-        Some(b'c') => CLIENT_CERT.iter().any(|known| reads_as(name, known)),
+    // All names in question begin with one of two letters; most others do not. Of those with an `x` the
+    // letter behind the separator tells which list they may be in.
+    match name {
+        [b'x', separator, letter, ..] if !separator.is_ascii_alphanumeric() => match letter {
+            b'a' | b'c' => is_asserted(name),
+            b'f' => is_asserted(name) || (is_way(name) && !is_plain(name)),
+            b'k' | b'r' => is_way(name) && !is_plain(name),
+            _ => false,
+        },
+        [b'c', ..] => CLIENT_CERT.iter().any(|known| reads_as(name, known)),
         _ => false,
     }
 }
@@ -103,6 +109,16 @@ mod tests {
             check(&name.replacen('-', "_", 1), false);
             check(&name.replace('-', "."), false);
             check(&name.to_uppercase(), false);
+        }
+    }
+
+    #[test]
+    fn every_name_on_a_list_is_looked_for() {
+        for name in IDENTITY.iter().chain(IDENTITY_PREFIXES).chain(CLIENT_CERT) {
+            check(name, false);
+        }
+        for name in WAY_PREFIXES.iter().chain(&["x-real-ip"]) {
+            check(&name.replacen('-', "_", 1), false);
         }
     }
 
