@@ -28,7 +28,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use http::request::Parts;
 use http::{Request, Response};
 use rustls::pki_types::UnixTime;
 
@@ -36,7 +35,7 @@ use self::body::Body;
 use self::client::Client;
 use self::error::UpstreamError;
 use self::exchange::{Exchange, Record};
-use self::forward::{Outgoing, forward};
+use self::forward::{Way, forward};
 use self::interim::Interim;
 use self::pool::Pool;
 use self::upgrade::{Answer, upgrade};
@@ -133,15 +132,14 @@ impl Proxy {
     pub async fn serve(
         &self,
         client: &Rc<Client>,
-        request: Request<Body>,
+        mut request: Request<Body>,
         interim: Option<&Interim>,
     ) -> Response<Body> {
         let current = self.current();
-        let (head, body) = request.into_parts();
-        let exchange = Exchange::open(&self.record, client, &head);
-        let form = response::Form::asked(&head);
+        let exchange = Exchange::open(&self.record, client, &request);
+        let form = response::Form::asked(&request);
         let incoming = Incoming { client, exchange: &exchange, interim, is_grpc: form.is_grpc() };
-        let response = match self.pass(&current, &incoming, head, body).await {
+        let response = match self.pass(&current, &incoming, &mut request).await {
             Ok(response) => response,
             Err(refusal) => {
                 exchange.because(refusal.reason);
@@ -160,22 +158,20 @@ impl Proxy {
         &self,
         current: &Current,
         incoming: &Incoming<'_>,
-        mut head: Parts,
-        body: Body,
+        request: &mut Request<Body>,
     ) -> Result<Response<Body>, Refusal> {
         let Incoming { client, exchange, .. } = *incoming;
         let snapshot = &current.snapshot;
-        request::check(&head, &snapshot.limits)?;
+        request::check(request, &snapshot.limits)?;
         let no_route = || Refusal::new(Reply::NO_ROUTE, "no route matches the path");
-        let route = snapshot.router.find(head.uri.path()).ok_or_else(no_route)?;
+        let route = snapshot.router.find(request.uri().path()).ok_or_else(no_route)?;
         let permit =
             snapshot.policies[route.policy].authorize(&client.peer, &client.decisions, UnixTime::now())?;
         exchange.permitted(&permit);
         let pool = &current.pools[route.service];
-        let asked = request::rewrite(&mut head, client, exchange, &permit, snapshot, pool.service())?;
+        let asked = request::rewrite(request, client, exchange, &permit, snapshot, pool.service())?;
         let limits = (snapshot.deadlines.client_body, snapshot.limits.client_max_body_size);
-        let body = body.of_request(exchange, &self.sweep, limits.0, limits.1);
-        let request = Request::from_parts(head, body);
+        request.body_mut().watch_request(exchange, &self.sweep, limits.0, limits.1);
         let answer = match asked {
             // Boxed: seldom, and large.
             Some(asked) => Box::pin(self.switch(&permit, pool, request, asked, incoming)).await,
@@ -191,12 +187,12 @@ impl Proxy {
         &self,
         permit: &Permit,
         pool: &Rc<Pool>,
-        request: Request<Body>,
+        request: &mut Request<Body>,
         incoming: &Incoming<'_>,
     ) -> Result<Response<Body>, UpstreamError> {
         let Incoming { exchange, interim, is_grpc, .. } = *incoming;
-        let outgoing = Outgoing { request, is_grpc, exchange, interim, sweep: &self.sweep };
-        let (response, lease) = forward(permit, pool, outgoing).await?;
+        let way = Way { is_grpc, exchange, interim, sweep: &self.sweep };
+        let (response, lease) = forward(permit, pool, request, way).await?;
         exchange.answered();
         let read_timeout = pool.service().upstream.read_timeout;
         Ok(response.map(|body| body.of_response(exchange, &self.sweep, read_timeout, Some(lease))))
@@ -206,7 +202,7 @@ impl Proxy {
         &self,
         permit: &Permit,
         pool: &Rc<Pool>,
-        mut request: Request<Body>,
+        request: &mut Request<Body>,
         asked: Upgrade,
         incoming: &Incoming<'_>,
     ) -> Result<Response<Body>, UpstreamError> {

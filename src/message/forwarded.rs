@@ -10,6 +10,8 @@ use http::header::{FORWARDED, VIA};
 use http::{HeaderMap, HeaderName, HeaderValue, Version};
 use ipnet::IpNet;
 
+use super::compression::passing;
+
 /// The last hop of the way: one accepted connection, the same for all its requests.
 #[derive(Debug, Clone)]
 pub struct Hop {
@@ -105,7 +107,7 @@ pub fn set(headers: &mut HeaderMap, hop: &Hop, believed: Option<&RealIp>, target
     put(headers, keep, X_FORWARDED_PROTO, || Some(hop.scheme.clone()));
     put(headers, keep, X_FORWARDED_PORT, || Some(hop.port.clone()));
     put(headers, keep, X_FORWARDED_HOST, || text_value(without_port(target.host?)));
-    put(headers, keep, X_FORWARDED_PATH, || text_value(target.path));
+    put(headers, keep, X_FORWARDED_PATH, || text_value(target.path).map(passing));
     put(headers, keep, X_FORWARDED_PREFIX, || text_value(target.stripped_prefix?));
     if believed.is_none() {
         headers.remove(FORWARDED);

@@ -6,13 +6,13 @@
 use std::cell::{Cell, OnceCell, RefCell};
 use std::future::poll_fn;
 use std::net::IpAddr;
+use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::{Duration, Instant, SystemTime};
 
-use http::request::Parts;
-use http::{HeaderMap, Method, Uri, Version};
+use http::{HeaderMap, Method, Request, Uri, Version};
 
 use super::client::Client;
 use super::error::UpstreamError;
@@ -91,16 +91,16 @@ impl UpstreamWait {
 impl Exchange {
     /// Opens the record of a request whose head was just read.
     #[must_use]
-    pub fn open(record: &Rc<Record>, client: &Rc<Client>, head: &Parts) -> Rc<Self> {
+    pub fn open<B>(record: &Rc<Record>, client: &Rc<Client>, request: &Request<B>) -> Rc<Self> {
         client.enter();
         Rc::new(Self {
             record: Rc::clone(record),
             client: Rc::clone(client),
             id: OnceCell::new(),
-            method: head.method.clone(),
-            uri: head.uri.clone(),
-            host: host(&head.uri, &head.headers),
-            version: head.version,
+            method: request.method().clone(),
+            uri: request.uri().clone(),
+            host: host(request.uri(), request.headers()),
+            version: request.version(),
             started: Instant::now(),
             started_at: SystemTime::now(),
             client_address: Cell::default(),
@@ -252,13 +252,12 @@ impl Exchange {
         &self,
         sweep: &Rc<Sweep>,
         upstream: &config::Upstream,
-        work: impl Future<Output = T>,
+        mut work: Pin<&mut impl Future<Output = T>>,
     ) -> Result<T, &'static str> {
         let (write_timeout, read_timeout) = (upstream.write_timeout, upstream.read_timeout);
         let wait = self.upstream_wait.get_or_init(|| {
             Rc::new(UpstreamWait { deadline: sweep.deadline(), write_timeout, read_timeout })
         });
-        let mut work = std::pin::pin!(work);
         let result = poll_fn(|cx| {
             // First, because a body that is not taken ends by the same deadline in its own task,
             // and what that does to `work` is only its consequence.

@@ -4,11 +4,12 @@
 //! not look, or where the method is idempotent, has no body, and a connection that had been
 //! idle broke before any answer (RFC 9110 9.2.2).
 
+use std::pin::pin;
 use std::rc::Rc;
 
 use http::{Request, Response};
 
-use super::attempt::Failed;
+use super::attempt::{Failed, Spare};
 use super::body::Body;
 use super::error::UpstreamError;
 use super::exchange::Exchange;
@@ -17,10 +18,9 @@ use super::pool::{Lease, Pool};
 use crate::lifecycle::deadline::Sweep;
 use crate::policy::Permit;
 
-/// A request on its way, with what the way there needs to know.
+/// What the way to the service needs to know of a request.
 #[derive(Debug)]
-pub(super) struct Outgoing<'a> {
-    pub(super) request: Request<Body>,
+pub(super) struct Way<'a> {
     pub(super) is_grpc: bool,
     pub(super) exchange: &'a Rc<Exchange>,
     pub(super) interim: Option<&'a Interim>,
@@ -29,21 +29,28 @@ pub(super) struct Outgoing<'a> {
 
 /// Sends it and gives the head of the answer. The permit is the proof that it may be sent.
 ///
+/// The request is taken out of its place where it is sent, and not before: it is large, and every
+/// function it is given to would move it.
+///
 /// # Errors
 /// Why the last attempt failed.
 pub(super) async fn forward(
     _proof: &Permit,
     pool: &Rc<Pool>,
-    outgoing: Outgoing<'_>,
+    request: &mut Request<Body>,
+    way: Way<'_>,
 ) -> Result<(Response<Body>, Lease), UpstreamError> {
-    let Outgoing { mut request, is_grpc, exchange, interim, sweep } = outgoing;
+    let Way { is_grpc, exchange, interim, sweep } = way;
     let upstream = &pool.service().upstream;
-    let spare = request.body().is_empty().then(|| head_of(&request));
     let mut attempts_left = upstream.retries;
+    let spare = (attempts_left > 0 && request.body().is_empty()).then(|| Spare::of(request));
     loop {
         exchange.sent_to(&pool.service().label);
-        let work = pool.send(request, is_grpc, exchange, interim);
-        let failed = match exchange.limit_upstream(sweep, upstream, work).await {
+        let answer = {
+            let work = pin!(pool.send(request, is_grpc, exchange, interim));
+            exchange.limit_upstream(sweep, upstream, work).await
+        };
+        let failed = match answer {
             Ok(Ok(answer)) => return Ok(answer),
             Ok(Err(failed)) => failed,
             Err(name) => {
@@ -54,27 +61,18 @@ pub(super) async fn forward(
             return Err(failed.error);
         }
         attempts_left -= 1;
-        request = again(failed, spare.as_ref())?;
+        if !failed.unsent {
+            *request = again(failed, spare.as_ref())?;
+        }
     }
 }
 
 /// The request for a second attempt, or the first one's error where that is not safe.
-fn again(failed: Failed, spare: Option<&Request<()>>) -> Result<Request<Body>, UpstreamError> {
-    if let Some(unsent) = failed.unsent {
-        return Ok(unsent);
-    }
-    let Some(head) = spare else { return Err(failed.error) };
+fn again(failed: Failed, spare: Option<&Spare>) -> Result<Request<Body>, UpstreamError> {
+    let Some(spare) = spare else { return Err(failed.error) };
     let broke_idle = failed.reused && matches!(failed.error, UpstreamError::Broken { .. });
-    if failed.unprocessed || (broke_idle && head.method().is_idempotent()) {
-        return Ok(head.clone().map(|()| Body::empty()));
+    if failed.unprocessed || (broke_idle && spare.method().is_idempotent()) {
+        return Ok(spare.request());
     }
     Err(failed.error)
-}
-
-fn head_of(request: &Request<Body>) -> Request<()> {
-    let mut head = Request::new(());
-    head.method_mut().clone_from(request.method());
-    head.uri_mut().clone_from(request.uri());
-    head.headers_mut().clone_from(request.headers());
-    head
 }

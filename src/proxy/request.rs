@@ -6,11 +6,11 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use http::header::{CONTENT_LENGTH, EXPECT, HOST};
-use http::request::Parts;
 use http::uri::{Authority, PathAndQuery};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, Version};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, Version};
 
 use super::Refusal;
+use super::body::Body;
 use super::client::Client;
 use super::exchange::Exchange;
 use crate::config::Limits;
@@ -24,17 +24,17 @@ use crate::routing::path;
 use crate::snapshot::{Service, Snapshot};
 
 /// Refuses what no route may get: ambiguous, too large, or not for a reverse proxy.
-pub(super) fn check(head: &Parts, limits: &Limits) -> Result<(), Refusal> {
-    if head.method == Method::CONNECT {
+pub(super) fn check(request: &Request<Body>, limits: &Limits) -> Result<(), Refusal> {
+    if request.method() == Method::CONNECT {
         return Err(Refusal::new(
             Reply::METHOD_NOT_ALLOWED,
             "CONNECT asks for a forward proxy, which this is not",
         ));
     }
-    check_host(head)?;
-    check_size(&head.headers, limits)?;
-    check_way(&head.headers)?;
-    if let (Some(length), Some(max)) = (length(&head.headers)?, limits.client_max_body_size)
+    check_host(request)?;
+    check_size(request.headers(), limits)?;
+    check_way(request.headers())?;
+    if let (Some(length), Some(max)) = (length(request.headers())?, limits.client_max_body_size)
         && length > max
     {
         let reason = format!("content-length {length} is larger than client_max_body_size ({max})");
@@ -58,12 +58,12 @@ fn length(headers: &HeaderMap) -> Result<Option<u64>, Refusal> {
 }
 
 /// RFC 9112 3.2: exactly one `Host` in HTTP/1.1, and one that can be a host.
-fn check_host(head: &Parts) -> Result<(), Refusal> {
-    let mut hosts = head.headers.get_all(HOST).iter();
-    let (host, another, authority) = (hosts.next(), hosts.next(), head.uri.authority());
+fn check_host(request: &Request<Body>) -> Result<(), Refusal> {
+    let mut hosts = request.headers().get_all(HOST).iter();
+    let (host, another, authority) = (hosts.next(), hosts.next(), request.uri().authority());
     let reason = if another.is_some() {
         "the request has more than one Host"
-    } else if host.is_none() && authority.is_none() && head.version == Version::HTTP_11 {
+    } else if host.is_none() && authority.is_none() && request.version() == Version::HTTP_11 {
         "the request has no Host"
     } else if !host.is_none_or(is_host) || authority.is_some_and(|it| it.as_str().contains('@')) {
         // With preserve_host it would have to become part of a URI.
@@ -118,45 +118,47 @@ const FIELD_OVERHEAD: usize = 4;
 
 /// Rewrites a permitted request for its service; gives the upgrade it asks for, if any.
 pub(super) fn rewrite(
-    head: &mut Parts,
+    request: &mut Request<Body>,
     client: &Client,
     exchange: &Rc<Exchange>,
     permit: &Arc<Permit>,
     snapshot: &Snapshot,
     service: &Service,
 ) -> Result<Option<Upgrade>, Refusal> {
-    let asked = hop_by_hop::strip_request(&mut head.headers);
-    identity_headers::scrub(&mut head.headers);
-    if let Some(length) = length(&head.headers)? {
-        head.headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
+    let (version, uri) = (request.version(), std::mem::take(request.uri_mut()));
+    let headers = request.headers_mut();
+    let asked = hop_by_hop::strip_request(headers);
+    identity_headers::scrub(headers);
+    if let Some(length) = length(headers)? {
+        headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
     }
     let forwarding = &snapshot.forwarding;
     let believed = believes(snapshot, client, permit).then_some(&snapshot.real_ip);
     if believed.is_some() {
-        adopt_id(&head.headers, exchange);
+        adopt_id(headers, exchange);
     }
     let target = Target {
         host: Some(exchange.host()).filter(|it| !it.is_empty()),
-        path: head.uri.path(),
+        path: uri.path(),
         stripped_prefix: None,
     };
-    let address: IpAddr = forwarded::set(&mut head.headers, &client.hop, believed, target);
+    let address: IpAddr = forwarded::set(headers, &client.hop, believed, target);
     if address != client.hop.peer() {
         exchange.client_address(address);
     }
-    client.identity_headers.set(&mut head.headers, permit, &forwarding.identity_headers);
+    client.identity_headers.set(headers, permit, &forwarding.identity_headers);
     if forwarding.request_id_upstream {
-        head.headers.insert(X_KONG_REQUEST_ID, exchange.id().header_value().clone());
+        headers.insert(X_KONG_REQUEST_ID, exchange.id().header_value().clone());
     } else {
         // The client's own would pass for ours.
-        head.headers.remove(X_KONG_REQUEST_ID);
+        headers.remove(X_KONG_REQUEST_ID);
     }
-    forwarded::append_via(&mut head.headers, head.version);
-    head.headers.insert(HOST, host(exchange, forwarding.preserve_host, service));
-    expect(&mut head.headers);
-    head.uri = uri(&head.uri, service)?;
+    forwarded::append_via(headers, version);
+    headers.insert(HOST, host(exchange, forwarding.preserve_host, service));
+    expect(headers);
+    *request.uri_mut() = target_uri(&uri, service)?;
     // An upgrade takes the whole connection, which HTTP/1.1 alone can give.
-    Ok(asked.filter(|_| head.version == Version::HTTP_11))
+    Ok(asked.filter(|_| version == Version::HTTP_11))
 }
 
 /// Whether the peer's own forwarding headers count: by its address, or better, by the name
@@ -188,7 +190,7 @@ fn expect(headers: &mut HeaderMap) {
     }
 }
 
-fn uri(asked: &Uri, service: &Service) -> Result<Uri, Refusal> {
+fn target_uri(asked: &Uri, service: &Service) -> Result<Uri, Refusal> {
     let root = PathAndQuery::from_static("/");
     let path = path::join(&service.upstream.target.path, asked.path_and_query().unwrap_or(&root)).map_err(
         |error| Refusal::new(Reply::URI_TOO_LONG, format!("the upstream path is too long: {error}")),

@@ -5,6 +5,7 @@
 //! drain waits for it.
 
 use std::io;
+use std::pin::pin;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -49,14 +50,14 @@ pub(super) enum Answer {
 pub(super) async fn upgrade(
     _proof: &Permit,
     pool: &Rc<Pool>,
-    request: Request<Body>,
+    request: &mut Request<Body>,
     exchange: &Rc<Exchange>,
     interim: Option<&Interim>,
     sweep: &Rc<Sweep>,
 ) -> Result<Answer, UpstreamError> {
     let service = pool.service();
     exchange.sent_to(&service.label);
-    let work = negotiate(pool, request, exchange, interim);
+    let work = pin!(negotiate(pool, request, exchange, interim));
     exchange
         .limit_upstream(sweep, &service.upstream, work)
         .await
@@ -65,14 +66,14 @@ pub(super) async fn upgrade(
 
 async fn negotiate(
     pool: &Rc<Pool>,
-    request: Request<Body>,
+    request: &mut Request<Body>,
     exchange: &Rc<Exchange>,
     interim: Option<&Interim>,
 ) -> Result<Answer, UpstreamError> {
     let service = pool.service();
     let mut connection = pool.dedicated().await?;
     exchange.handed_over(request.body().is_empty());
-    let answer = connection.send(super::version::http1(request), interim).await;
+    let answer = connection.send(request, interim).await;
     let response = answer.map_err(|failed| failed.error)?;
     if response.status() != StatusCode::SWITCHING_PROTOCOLS {
         return Ok(Answer::Refused(response, Lease::Http1(Rc::clone(pool), Box::new(connection))));

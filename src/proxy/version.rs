@@ -8,18 +8,17 @@ use super::body::Body;
 use crate::snapshot::Service;
 
 /// For HTTP/1.1: origin-form, `Host`, one `Cookie` line (RFC 9113 8.2.3).
-pub(super) fn http1(mut request: Request<Body>) -> Request<Body> {
+pub(super) fn http1(request: &mut Request<Body>) {
     *request.version_mut() = Version::HTTP_11;
     if request.headers().contains_key(TE) {
         // It speaks of the next connection alone, and has to say so there (RFC 9110 10.1.4).
         request.headers_mut().append(CONNECTION, HeaderValue::from_static("TE"));
     }
-    join_cookies(&mut request);
-    request
+    join_cookies(request);
 }
 
 /// For HTTP/2: scheme and `:authority` instead of `Host` (RFC 9113 8.3.1).
-pub(super) fn http2(mut request: Request<Body>, service: &Service) -> Request<Body> {
+pub(super) fn http2(request: &mut Request<Body>, service: &Service) {
     *request.version_mut() = Version::HTTP_2;
     let host = request.headers_mut().remove(HOST);
     let mut parts = std::mem::take(request.uri_mut()).into_parts();
@@ -27,7 +26,6 @@ pub(super) fn http2(mut request: Request<Body>, service: &Service) -> Request<Bo
     parts.authority = host.and_then(|host| Authority::try_from(host.as_bytes()).ok());
     // Scheme, authority and path are all there, or the request was refused before.
     *request.uri_mut() = Uri::from_parts(parts).unwrap_or_default();
-    request
 }
 
 fn join_cookies(request: &mut Request<Body>) {
