@@ -153,9 +153,14 @@ fn put(headers: &mut HeaderMap, keep: bool, name: HeaderName, value: impl FnOnce
         return;
     }
     match value() {
-        Some(value) => headers.insert(name, value),
-        None => headers.remove(name),
-    };
+        Some(value) => {
+            headers.insert(name, value);
+        }
+        None if keep => {}
+        None => {
+            headers.remove(name);
+        }
+    }
 }
 
 fn text_value(text: &str) -> Option<HeaderValue> {

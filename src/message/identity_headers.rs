@@ -25,8 +25,9 @@ pub(super) fn is_forged(name: &HeaderName) -> bool {
     match name {
         [b'x', separator, letter, ..] if !separator.is_ascii_alphanumeric() => match letter {
             b'a' | b'c' => is_asserted(name),
-            b'f' => is_asserted(name) || (is_way(name) && !is_plain(name)),
-            b'k' | b'r' => is_way(name) && !is_plain(name),
+            // The usual ones are plain, which is asked first because it is quick.
+            b'f' => reads_as(name, FORWARDED_CERT) || (!is_plain(name) && is_way(name)),
+            b'k' | b'r' => !is_plain(name) && is_way(name),
             _ => false,
         },
         [b'c', ..] => CLIENT_CERT.iter().any(|known| reads_as(name, known)),
@@ -45,7 +46,8 @@ fn is_way(name: &[u8]) -> bool {
 }
 
 fn is_plain(name: &[u8]) -> bool {
-    name.iter().all(|byte| byte.is_ascii_alphanumeric() || *byte == b'-')
+    // All bytes are looked at, without a way out in between: so the compiler takes 16 at a time.
+    name.iter().fold(true, |plain, byte| plain & (byte.is_ascii_alphanumeric() | (*byte == b'-')))
 }
 
 fn begins_as(name: &[u8], prefix: &str) -> bool {
@@ -67,8 +69,11 @@ const IDENTITY: &[&str] = &[
     "x-authenticated-groups",
     "x-authenticated-scope",
     "x-authenticated-userid",
-    "x-forwarded-client-cert",
+    FORWARDED_CERT,
 ];
+
+/// Envoy's.
+const FORWARDED_CERT: &str = "x-forwarded-client-cert";
 
 /// `X-Consumer-ID`, `-Custom-ID`, `-Username`, `-Groups`; `X-Credential-Identifier` and its older
 /// `-Username`; `X-Client-Cert-Dn`, `-San` and all of the plugin `tls-metadata-headers`.

@@ -23,7 +23,12 @@ pub(super) fn http2(request: &mut Request<Body>, service: &Service) {
     let host = request.headers_mut().remove(HOST);
     let mut parts = std::mem::take(request.uri_mut()).into_parts();
     parts.scheme = Some(if service.dialer.is_some() { Scheme::HTTPS } else { Scheme::HTTP });
-    parts.authority = host.and_then(|host| Authority::try_from(host.as_bytes()).ok());
+    parts.authority = host.and_then(|host| {
+        if host == service.host {
+            return Some(service.authority.clone());
+        }
+        Authority::try_from(host.as_bytes()).ok()
+    });
     // Scheme, authority and path are all there, or the request was refused before.
     *request.uri_mut() = Uri::from_parts(parts).unwrap_or_default();
 }

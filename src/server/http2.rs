@@ -88,7 +88,8 @@ async fn run(
         match next {
             Some(Ok((request, respond))) => {
                 let (client, context, names) = (Rc::clone(client), Rc::clone(context), Rc::clone(&names));
-                tokio::task::spawn_local(answer(request, respond, client, context, names));
+                // Boxed: the runtime moves a task when it takes it and when it ends, KBs three times each.
+                tokio::task::spawn_local(Box::pin(answer(request, respond, client, context, names)));
             }
             Some(Err(reason)) => return Err(reason),
             None => return Ok(()),

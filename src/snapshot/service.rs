@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use http::HeaderValue;
+use http::uri::Authority;
 use rustls::RootCertStore;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 
@@ -23,6 +24,8 @@ pub struct Service {
     pub label: Arc<str>,
     /// What the service gets as `Host`: its name, and the port unless it is the scheme's own.
     pub host: HeaderValue,
+    /// The same for HTTP/2, read once.
+    pub authority: Authority,
 }
 
 pub(super) fn service(upstream: &config::Upstream, now: UnixTime) -> Result<Service, Problems> {
@@ -31,12 +34,14 @@ pub(super) fn service(upstream: &config::Upstream, now: UnixTime) -> Result<Serv
         None => None,
     };
     let target = &upstream.target;
-    Ok(Service { label: target.to_string().into(), host: host(target)?, dialer, upstream: upstream.clone() })
+    let (host, authority) = host(target)?;
+    Ok(Service { label: target.to_string().into(), host, authority, dialer, upstream: upstream.clone() })
 }
 
-fn host(target: &config::Target) -> Result<HeaderValue, Problems> {
-    // The URL was parsed, so its host is a legal header value.
-    HeaderValue::try_from(target.authority()).map_err(|_| {
+fn host(target: &config::Target) -> Result<(HeaderValue, Authority), Problems> {
+    let text = target.authority();
+    // The URL was parsed, so its host is legal here and there.
+    HeaderValue::try_from(text.as_str()).ok().zip(Authority::try_from(text).ok()).ok_or_else(|| {
         Problem::missing(
             "upstream_url",
             "its host cannot be sent in a header",
