@@ -3,6 +3,7 @@
 //! `proxy` calls them in this order for every request: hop-by-hop fields go, identity headers go,
 //! then ours are set. So a client can neither forge nor delete what we say about it.
 
+pub mod compression;
 pub mod forwarded;
 pub mod grpc;
 pub mod hop_by_hop;

@@ -31,8 +31,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use http::request::Parts;
-use http::{HeaderValue, Request, Response};
+use http::{HeaderMap, HeaderValue, Request, Response};
 
 use self::authorization::authorize;
 use self::backend::{Backend, Pools, Way};
@@ -166,15 +165,14 @@ impl Proxy {
     pub async fn serve(
         &self,
         client: &Rc<Client>,
-        request: Request<Body>,
+        mut request: Request<Body>,
         interim: Option<&Interim>,
     ) -> Response<Body> {
         let current = self.current();
-        let (head, body) = request.into_parts();
-        let exchange = Exchange::open(&self.record, client, &head);
-        let form = response::Form::asked(&head);
+        let exchange = Exchange::open(&self.record, client, &request);
+        let form = response::Form::asked(&request);
         let incoming = Incoming { client, exchange: &exchange, interim, is_grpc: form.is_grpc() };
-        let response = match self.pass(&current, &incoming, head, body).await {
+        let response = match self.pass(&current, &incoming, &mut request).await {
             Ok(response) => response,
             Err(refusal) => {
                 exchange.because(refusal.reason);
@@ -193,14 +191,13 @@ impl Proxy {
         &self,
         current: &Current,
         incoming: &Incoming<'_>,
-        mut head: Parts,
-        body: Body,
+        request: &mut Request<Body>,
     ) -> Result<Response<Body>, Refusal> {
         let Incoming { client, exchange, .. } = *incoming;
         let snapshot = &current.snapshot;
-        request::check(&head, &snapshot.limits)?;
-        let asking = authorization::Request { client, headers: &head.headers, snapshot };
-        let (found, policy) = match (request::route(&head, incoming, snapshot), &snapshot.gate) {
+        request::check(request, &snapshot.limits)?;
+        let asking = authorization::Request { client, headers: request.headers(), snapshot };
+        let (found, policy) = match (request::route(request, incoming, snapshot), &snapshot.gate) {
             (Ok(found), _) => found,
             (Err(refusal), None) => return Err(refusal),
             // A stranger does not learn which routes there are.
@@ -213,13 +210,12 @@ impl Proxy {
         exchange.permitted(&permit, &snapshot.reserved);
         let no_service = || Refusal::new(Reply::NO_SERVICE, "the route has no service");
         let backend = current.backend(found.route.service.ok_or_else(no_service)?);
-        let asked = request::rewrite(&mut head, incoming, &permit, snapshot, (&found, backend.service()))?;
+        let asked = request::rewrite(request, incoming, &permit, snapshot, (&found, backend.service()))?;
         let keeps_host = snapshot.keeps_host(found.route) && !exchange.host().is_empty();
-        let mut way = backend.way(keeps_host, || hashable(&head, exchange, &permit))?;
-        way.address(&mut head.headers);
+        let mut way = backend.way(keeps_host, || hashable(request.headers(), exchange, &permit))?;
+        way.address(request.headers_mut());
         let limits = (snapshot.deadlines.client_body, snapshot.limits.client_max_body_size);
-        let body = body.of_request(exchange, &self.sweep, limits.0, limits.1);
-        let request = Request::from_parts(head, body);
+        request.body_mut().watch_request(exchange, &self.sweep, limits.0, limits.1);
         let answer = match asked {
             // Boxed: seldom, and large.
             Some(asked) => Box::pin(self.switch(&permit, &mut way, request, asked, incoming)).await,
@@ -238,7 +234,7 @@ impl Proxy {
         &self,
         permit: &Permit,
         way: &mut Way<'_>,
-        request: Request<Body>,
+        request: &mut Request<Body>,
         incoming: &Incoming<'_>,
     ) -> Result<Response<Body>, UpstreamError> {
         let Incoming { exchange, interim, is_grpc, .. } = *incoming;
@@ -253,7 +249,7 @@ impl Proxy {
         &self,
         permit: &Permit,
         way: &mut Way<'_>,
-        mut request: Request<Body>,
+        request: &mut Request<Body>,
         asked: Upgrade,
         incoming: &Incoming<'_>,
     ) -> Result<Response<Body>, UpstreamError> {
@@ -300,10 +296,10 @@ struct Incoming<'a> {
 }
 
 /// What the target can be chosen by.
-fn hashable<'a>(head: &'a Parts, exchange: &'a Exchange, permit: &'a Permit) -> Asked<'a> {
+fn hashable<'a>(headers: &'a HeaderMap, exchange: &'a Exchange, permit: &'a Permit) -> Asked<'a> {
     let certificate = permit.caller().map(|caller| caller.certificate.leaf.der().as_ref());
-    let caller = head.headers.get("x-consumer-id").map(HeaderValue::as_bytes).or(certificate);
-    Asked { headers: &head.headers, uri: exchange.uri(), client: exchange.client(), caller }
+    let caller = headers.get("x-consumer-id").map(HeaderValue::as_bytes).or(certificate);
+    Asked { headers, uri: exchange.uri(), client: exchange.client(), caller }
 }
 
 impl Current {

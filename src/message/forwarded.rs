@@ -10,6 +10,8 @@ use http::header::{FORWARDED, VIA};
 use http::{HeaderMap, HeaderName, HeaderValue, Version};
 use ipnet::IpNet;
 
+use super::compression::passing;
+
 /// The last hop of the way: one accepted connection, the same for all its requests.
 #[derive(Debug, Clone)]
 pub struct Hop {
@@ -106,7 +108,7 @@ pub fn set(headers: &mut HeaderMap, hop: &Hop, believed: Option<&RealIp>, target
     put(headers, keep, X_FORWARDED_PROTO, || Some(hop.scheme.clone()));
     put(headers, keep, X_FORWARDED_PORT, || Some(hop.port.clone()));
     put(headers, keep, X_FORWARDED_HOST, || text_value(without_port(target.host?)));
-    put(headers, keep, X_FORWARDED_PATH, || text_value(target.path));
+    put(headers, keep, X_FORWARDED_PATH, || text_value(target.path).map(passing));
     put(headers, keep, X_FORWARDED_PREFIX, || text_value(target.stripped_prefix?));
     if believed.is_none() {
         headers.remove(FORWARDED);
@@ -152,9 +154,14 @@ fn put(headers: &mut HeaderMap, keep: bool, name: HeaderName, value: impl FnOnce
         return;
     }
     match value() {
-        Some(value) => headers.insert(name, value),
-        None => headers.remove(name),
-    };
+        Some(value) => {
+            headers.insert(name, value);
+        }
+        None if keep => {}
+        None => {
+            headers.remove(name);
+        }
+    }
 }
 
 fn text_value(text: &str) -> Option<HeaderValue> {

@@ -6,6 +6,8 @@ use std::fmt;
 
 use http::{HeaderName, HeaderValue};
 
+use super::compression::passing;
+
 /// An id that is safe in headers, logs and bodies: letters, digits, `-`, `_` and `.`, at most 64.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RequestId(HeaderValue);
@@ -21,7 +23,8 @@ impl RequestId {
             *digit = b"0123456789abcdef"[(random >> (124 - 4 * at) & 0xf) as usize];
         }
         // Hexadecimal digits are a legal header value.
-        Self(HeaderValue::from_bytes(&text).unwrap_or(HeaderValue::from_static("0")))
+        let value = HeaderValue::from_bytes(&text).unwrap_or(HeaderValue::from_static("0"));
+        Self(passing(value))
     }
 
     /// The id a trusted peer sent; `None` when it is empty, too long, or could mean something to
@@ -30,7 +33,7 @@ impl RequestId {
         let bytes = value.as_bytes();
         let fits = (1..=MAX_LEN).contains(&bytes.len());
         let safe = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.".contains(byte);
-        (fits && bytes.iter().all(safe)).then(|| Self(value.clone()))
+        (fits && bytes.iter().all(safe)).then(|| Self(passing(value.clone())))
     }
 
     /// The id as text.

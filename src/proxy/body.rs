@@ -21,18 +21,23 @@ use super::pool::Lease;
 use crate::lifecycle::deadline::{Deadline, Sweep};
 
 /// A body on its way.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Body {
     source: Source,
     tap: Option<Tap>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 enum Source {
+    #[default]
     Empty,
     Full(Bytes),
     Http1(Incoming),
-    Http2 { stream: h2::RecvStream, length: Option<u64>, left: Option<u64> },
+    Http2 {
+        stream: h2::RecvStream,
+        length: Option<u64>,
+        left: Option<u64>,
+    },
 }
 
 /// Which way a body goes.
@@ -68,7 +73,7 @@ impl Body {
     /// No bytes.
     #[must_use]
     pub fn empty() -> Self {
-        Self { source: Source::Empty, tap: None }
+        Self::default()
     }
 
     /// These bytes.
@@ -97,19 +102,17 @@ impl Body {
 
     /// Watches it as the body of a request: bytes are counted against `max`, and two frames
     /// may be `timeout` apart.
-    #[must_use]
-    pub fn of_request(
-        mut self,
+    pub fn watch_request(
+        &mut self,
         exchange: &Rc<Exchange>,
         sweep: &Rc<Sweep>,
         timeout: Duration,
         max: Option<u64>,
-    ) -> Self {
+    ) {
         if !matches!(self.source, Source::Empty) {
             self.tap =
                 Some(Tap::new(exchange, Leg::Request, sweep, ("client_body_timeout", timeout), max, None));
         }
-        self
     }
 
     /// Watches it as the body of a response; `lease` goes back to its pool at the end.

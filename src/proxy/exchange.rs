@@ -6,13 +6,13 @@
 use std::cell::{Cell, OnceCell, RefCell};
 use std::future::poll_fn;
 use std::net::IpAddr;
+use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::{Duration, Instant, SystemTime};
 
-use http::request::Parts;
-use http::{HeaderMap, Method, Uri, Version};
+use http::{HeaderMap, Method, Request, Uri, Version};
 
 use super::balancer::Turn;
 use super::client::Client;
@@ -23,8 +23,9 @@ use crate::message::request_id::RequestId;
 use crate::message::trailers;
 use crate::policy::Permit;
 use crate::snapshot::Terms;
-use crate::telemetry::access_log::{AccessLog, Line};
+use crate::telemetry::access_log::AccessLog;
 use crate::telemetry::counters::Counters;
+use crate::telemetry::line::Line;
 
 /// Where exchanges of one worker are recorded.
 #[derive(Debug)]
@@ -95,16 +96,16 @@ impl UpstreamWait {
 impl Exchange {
     /// Opens the record of a request whose head was just read.
     #[must_use]
-    pub fn open(record: &Rc<Record>, client: &Rc<Client>, head: &Parts) -> Rc<Self> {
+    pub fn open<B>(record: &Rc<Record>, client: &Rc<Client>, request: &Request<B>) -> Rc<Self> {
         client.enter();
         Rc::new(Self {
             record: Rc::clone(record),
             client: Rc::clone(client),
             id: OnceCell::new(),
-            method: head.method.clone(),
-            uri: head.uri.clone(),
-            host: host(&head.uri, &head.headers),
-            version: head.version,
+            method: request.method().clone(),
+            uri: request.uri().clone(),
+            host: host(request.uri(), request.headers()),
+            version: request.version(),
             started: Instant::now(),
             started_at: SystemTime::now(),
             client_address: Cell::default(),
@@ -272,13 +273,12 @@ impl Exchange {
         &self,
         sweep: &Rc<Sweep>,
         terms: &Terms,
-        work: impl Future<Output = T>,
+        mut work: Pin<&mut impl Future<Output = T>>,
     ) -> Result<T, &'static str> {
         let (write_timeout, read_timeout) = (terms.write_timeout, terms.read_timeout);
         let wait = self.upstream_wait.get_or_init(|| {
             Rc::new(UpstreamWait { deadline: sweep.deadline(), write_timeout, read_timeout })
         });
-        let mut work = std::pin::pin!(work);
         let result = poll_fn(|cx| {
             // First, because a body that is not taken ends by the same deadline in its own task,
             // and what that does to `work` is only its consequence.
@@ -332,7 +332,7 @@ impl Exchange {
         let client_address = self.client_address.get().map(|address| address.to_string());
         let upstream = self.upstream.borrow();
         self.record.log.record(&Line {
-            time: &self.record.log.timestamp(self.started_at),
+            time: self.started_at,
             request_id: self.id().as_str(),
             client: client_address.as_deref().unwrap_or(&self.client.ip),
             peer: &self.client.address,
@@ -346,8 +346,8 @@ impl Exchange {
             status: self.status.get(),
             bytes_in: self.bytes_in.get(),
             bytes_out: self.bytes_out.get(),
-            duration_ms: milliseconds(self.started.elapsed()),
-            upstream_ms: self.upstream_time().map(milliseconds),
+            duration: self.started.elapsed(),
+            upstream_took: self.upstream_time(),
             upstream: upstream.as_deref(),
             reason: reason.as_deref().or(gone),
         });
@@ -383,11 +383,6 @@ fn protocol(version: Version) -> &'static str {
         Version::HTTP_2 => "HTTP/2.0",
         _ => "HTTP/1.1",
     }
-}
-
-/// In ms with three decimals, which is µs.
-fn milliseconds(time: Duration) -> f64 {
-    (time.as_secs_f64() * 1_000_000.0).round() / 1_000.0
 }
 
 fn whole_milliseconds(time: Duration) -> u64 {

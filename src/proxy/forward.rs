@@ -5,25 +5,25 @@
 //! not look, or where the method is idempotent, has no body, and a connection that had been
 //! idle broke before any answer (RFC 9110 9.2.2).
 
+use std::pin::pin;
 use std::rc::Rc;
 
 use http::{Request, Response};
 
-use super::attempt::Failed;
+use super::attempt::{Failed, Spare};
 use super::backend::Way;
 use super::body::Body;
 use super::error::UpstreamError;
 use super::exchange::Exchange;
 use super::interim::Interim;
 use super::pool::Lease;
-use super::version;
 use crate::lifecycle::deadline::Sweep;
 use crate::policy::Permit;
 
 /// A request on its way, with what the way there needs to know.
 #[derive(Debug)]
 pub(super) struct Outgoing<'a> {
-    pub(super) request: Request<Body>,
+    pub(super) request: &'a mut Request<Body>,
     pub(super) is_grpc: bool,
     pub(super) exchange: &'a Rc<Exchange>,
     pub(super) interim: Option<&'a Interim>,
@@ -32,6 +32,9 @@ pub(super) struct Outgoing<'a> {
 
 /// Sends it and gives the head of the answer. The permit is the proof that it may be sent.
 ///
+/// The request is taken out of its place where it is sent, and not before: it is large, and every
+/// function it is given to would move it.
+///
 /// # Errors
 /// Why the last attempt failed.
 pub(super) async fn forward(
@@ -39,14 +42,17 @@ pub(super) async fn forward(
     way: &mut Way<'_>,
     outgoing: Outgoing<'_>,
 ) -> Result<(Response<Body>, Lease), UpstreamError> {
-    let Outgoing { mut request, is_grpc, exchange, interim, sweep } = outgoing;
-    let spare = request.body().is_empty().then(|| head_of(&request));
+    let Outgoing { request, is_grpc, exchange, interim, sweep } = outgoing;
     let mut attempts_left = way.retries();
+    let spare = (attempts_left > 0 && request.body().is_empty()).then(|| Spare::of(request));
     loop {
         way.begin(exchange);
         let target = way.target();
-        let work = way.pool().send(request, is_grpc, exchange, interim);
-        let failed = match exchange.limit_upstream(sweep, &target.terms, work).await {
+        let answer = {
+            let work = pin!(way.pool().send(request, is_grpc, exchange, interim));
+            exchange.limit_upstream(sweep, &target.terms, work).await
+        };
+        let failed = match answer {
             Ok(Ok(answer)) => {
                 way.answered(answer.0.status(), exchange);
                 return Ok(answer);
@@ -63,33 +69,21 @@ pub(super) async fn forward(
             return Err(failed.error);
         }
         attempts_left -= 1;
-        let (unreached, error) = (failed.unreached, failed.error.clone());
-        request = again(failed, spare.as_ref())?;
+        if !failed.unsent {
+            let Some(again) = again(&failed, spare.as_ref()) else { return Err(failed.error) };
+            *request = again;
+        }
         // A target that cannot be reached is not dialled again at once; a connection that broke is made anew.
-        if !way.turn_to_another() && unreached {
-            return Err(error);
+        if !way.turn_to_another() && failed.unreached {
+            return Err(failed.error);
         }
         way.address(request.headers_mut());
     }
 }
 
-/// The request for a second attempt, or the first one's error where that is not safe.
-fn again(failed: Failed, spare: Option<&Request<()>>) -> Result<Request<Body>, UpstreamError> {
-    let broke_idle = failed.broke_idle();
-    if let Some(unsent) = failed.unsent {
-        return Ok(version::neither(unsent));
-    }
-    let Some(head) = spare else { return Err(failed.error) };
-    if failed.unprocessed || (broke_idle && head.method().is_idempotent()) {
-        return Ok(head.clone().map(|()| Body::empty()));
-    }
-    Err(failed.error)
-}
-
-fn head_of(request: &Request<Body>) -> Request<()> {
-    let mut head = Request::new(());
-    head.method_mut().clone_from(request.method());
-    head.uri_mut().clone_from(request.uri());
-    head.headers_mut().clone_from(request.headers());
-    head
+/// The request for a second attempt; `None` where that is not safe.
+fn again(failed: &Failed, spare: Option<&Spare>) -> Option<Request<Body>> {
+    let spare = spare?;
+    let is_safe = failed.unprocessed || (failed.broke_idle() && spare.method().is_idempotent());
+    is_safe.then(|| spare.request())
 }

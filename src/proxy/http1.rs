@@ -1,24 +1,23 @@
 //! An HTTP/1.1 connection to an upstream, used by one request at a time.
 
+use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{Request, Response};
 use hyper::client::conn::http1::{Builder, SendRequest};
 use hyper_util::rt::TokioIo;
-use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use super::attempt::Failed;
 use super::body::Body;
 use super::error::{UpstreamError, chain, tls_error, tls_failure};
 use super::exchange::UpstreamWait;
-use super::interim::Interim;
+use super::interim::{Heads, Interim};
+use super::version;
 use crate::snapshot::Target;
 use crate::tls::stream::Stream;
-
-/// Interim heads that may wait to be passed on; more are dropped: a flood must not cost memory.
-const MAX_INTERIM: usize = 8;
 
 /// A connection that is idle or in use, never shared.
 #[derive(Debug)]
@@ -26,6 +25,8 @@ pub struct Http1 {
     send: SendRequest<Body>,
     target: Arc<Target>,
     uses: u64,
+    /// Interim heads that came for the request on it.
+    heads: Arc<Heads>,
     driver: Driver,
 }
 
@@ -58,7 +59,7 @@ impl Http1 {
             let parts = connection.into_parts();
             Some((parts.io.into_inner(), parts.read_buf))
         });
-        Ok(Self { send, target: Arc::clone(target), uses: 1, driver: Driver(driver) })
+        Ok(Self { send, target: Arc::clone(target), uses: 1, heads: Arc::default(), driver: Driver(driver) })
     }
 
     /// Lives until the request that is still being sent ends, or the upstream takes too long.
@@ -92,46 +93,40 @@ impl Http1 {
     /// Sends a request and waits for the head of its answer. Deadlines are the caller's.
     pub(super) async fn send(
         &mut self,
-        mut request: Request<Body>,
+        request: &mut Request<Body>,
         interim: Option<&Interim>,
     ) -> Result<Response<Body>, Failed> {
         let reused = self.uses > 1;
         if let Err(error) = self.send.ready().await {
-            let failed = Failed::unsent(broken(&self.target, &error), request);
-            return Err(Failed { reused, ..failed });
+            return Err(Failed { reused, ..Failed::unsent(broken(&self.target, &error)) });
         }
-        let mut heads = interim.map(|_| listen(&mut request));
-        let mut answer = std::pin::pin!(self.send.try_send_request(request));
-        let result = loop {
-            let Some(heads) = &mut heads else { break answer.await };
-            tokio::select! {
-                biased;
-                Some(head) = heads.recv() => if let Some(interim) = interim { interim.forward(head) },
-                result = &mut answer => break result,
+        version::http1(request);
+        if interim.is_some() {
+            let heads = Arc::clone(&self.heads);
+            // hyper calls back from the connection's task.
+            hyper::ext::on_informational(request, move |head| heads.push(head.status(), head.headers()));
+        }
+        let mut answer = pin!(self.send.try_send_request(std::mem::take(request)));
+        let result = poll_fn(|cx| {
+            if let Some(interim) = interim {
+                self.heads.pass_on(interim, cx);
             }
-        };
+            answer.as_mut().poll(cx)
+        })
+        .await;
+        self.heads.clear();
         match result {
             Ok(response) => Ok(response.map(Body::http1)),
             Err(mut failed) => {
-                let unsent = failed.take_message();
-                let error = broken(&self.target, failed.error());
+                let unsent = failed.take_message().map(|message| {
+                    *request = message;
+                    version::neither(request);
+                });
+                let (unsent, error) = (unsent.is_some(), broken(&self.target, failed.error()));
                 Err(Failed { unsent, reused, ..Failed::from(error) })
             }
         }
     }
-}
-
-/// hyper calls back from the connection's task; the heads cross to ours by a bounded queue.
-fn listen(request: &mut Request<Body>) -> mpsc::Receiver<Response<()>> {
-    let (send, heads) = mpsc::channel(MAX_INTERIM);
-    hyper::ext::on_informational(request, move |head| {
-        let mut copy = Response::new(());
-        *copy.status_mut() = head.status();
-        *copy.headers_mut() = head.headers().clone();
-        // A full queue means a flood.
-        let _ = send.try_send(copy);
-    });
-    heads
 }
 
 /// hyper's error in our words.

@@ -23,7 +23,9 @@ use super::error::{UpstreamError, chain};
 use super::interim::Interim;
 use super::last_words::{LastWords, Listening};
 use super::pump::{Patience, pump};
+use super::version;
 use crate::lifecycle::deadline::Sweep;
+use crate::message::compression::Names;
 use crate::snapshot::Target;
 use crate::tls::stream::Stream;
 
@@ -59,6 +61,8 @@ struct State {
     ended: RefCell<Option<UpstreamError>>,
     /// What TLS says when it ends the connection.
     last_words: LastWords,
+    /// The fields the other side has been told of.
+    names: Names,
     /// Told the reason, when it ends.
     pool: Rc<Ended>,
 }
@@ -112,6 +116,7 @@ impl Link {
             in_flight: Cell::new(0),
             ended: RefCell::default(),
             last_words: LastWords::default(),
+            names: Names::default(),
             pool: Rc::clone(pool),
         });
         let stream = Listening::new(stream, &target.label, &state.last_words);
@@ -159,19 +164,21 @@ impl Link {
 
     /// Sends a request and waits for the head of its answer. Deadlines are the caller's.
     pub(super) async fn send(
-        &self,
-        request: Request<Body>,
+        mut self,
+        request: &mut Request<Body>,
         interim: Option<&Interim>,
     ) -> Result<(Response<Body>, InFlight), Failed> {
         self.state.in_flight.set(self.in_flight() + 1);
         let in_flight = InFlight(Rc::clone(&self.state));
-        let mut send = match self.send.clone().ready().await {
-            Ok(send) => send,
-            Err(error) => return Err(Failed::unsent(self.state.broken(&error), request)),
-        };
-        let (head, body) = request.into_parts();
+        if let Err(error) = poll_fn(|cx| self.send.poll_ready(cx)).await {
+            return Err(Failed::unsent(self.state.broken(&error)));
+        }
+        version::http2(request, &self.state.target);
+        self.state.names.mark(request.headers_mut());
+        let (head, body) = std::mem::take(request).into_parts();
         let bodyless = body.is_empty();
-        let (response, stream) = send
+        let (response, stream) = self
+            .send
             .send_request(Request::from_parts(head, ()), bodyless)
             .map_err(|error| Failed::from(self.state.broken(&error)))?;
         if !bodyless {

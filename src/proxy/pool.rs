@@ -54,7 +54,7 @@ type Outcome = watch::Receiver<Option<Result<(), UpstreamError>>>;
 
 #[derive(Debug)]
 struct Idle {
-    connection: Http1,
+    connection: Box<Http1>,
     since: Instant,
 }
 
@@ -71,7 +71,7 @@ impl Lease {
     /// The exchange is over, and the connection fit for the next.
     pub fn give_back(self) {
         match self {
-            Self::Http1(pool, connection) => pool.put(*connection),
+            Self::Http1(pool, connection) => pool.put(connection),
             Self::Link(in_flight) => drop(in_flight),
         }
     }
@@ -88,7 +88,7 @@ impl Lease {
 }
 
 enum Connection {
-    Http1(Http1),
+    Http1(Box<Http1>),
     Link(Link),
 }
 
@@ -149,28 +149,28 @@ impl Pool {
         self.retired.get()
     }
 
-    /// Sends a request on a connection of this pool and waits for the head of the answer.
+    /// Sends a request on a connection of this pool and waits for the head of the answer. The request
+    /// stays in its place as long as no byte of it was sent.
     pub(super) async fn send(
         self: &Rc<Self>,
-        request: Request<Body>,
+        request: &mut Request<Body>,
         is_grpc: bool,
         exchange: &Exchange,
         interim: Option<&Interim>,
     ) -> Result<(Response<Body>, Lease), Failed> {
         let connection = match self.connection(self.offer(is_grpc)).await {
             Ok(connection) => connection,
-            Err(error) => return Err(Failed::unreached(error, request)),
+            Err(error) => return Err(Failed::unreached(error)),
         };
         exchange.handed_over(request.body().is_empty());
         match connection {
             Connection::Link(link) => {
-                let (response, in_flight) =
-                    link.send(super::version::http2(request, &self.target), interim).await?;
+                let (response, in_flight) = link.send(request, interim).await?;
                 Ok((response, Lease::Link(in_flight)))
             }
             Connection::Http1(mut connection) => {
-                let response = connection.send(super::version::http1(request), interim).await?;
-                Ok((response, Lease::Http1(Rc::clone(self), Box::new(connection))))
+                let response = connection.send(request, interim).await?;
+                Ok((response, Lease::Http1(Rc::clone(self), connection)))
             }
         }
     }
@@ -230,7 +230,7 @@ impl Pool {
         self.links.borrow().len() < MAX_LINKS
     }
 
-    fn idle_connection(&self) -> Option<Http1> {
+    fn idle_connection(&self) -> Option<Box<Http1>> {
         let mut idle = self.idle.borrow_mut();
         while let Some(Idle { mut connection, .. }) = idle.pop() {
             if connection.is_usable() {
@@ -252,7 +252,7 @@ impl Pool {
         idle.drain(..too_old);
     }
 
-    fn put(&self, connection: Http1) {
+    fn put(&self, connection: Box<Http1>) {
         let terms = &self.target.terms;
         let mut idle = self.idle.borrow_mut();
         let max_requests = terms.keepalive_max_requests;
@@ -278,7 +278,8 @@ impl Pool {
             }
             return Ok(Connection::Link(link));
         }
-        Ok(Connection::Http1(Http1::open(&self.target, dialled.stream, self.max_header_bytes).await?))
+        let connection = Http1::open(&self.target, dialled.stream, self.max_header_bytes).await?;
+        Ok(Connection::Http1(Box::new(connection)))
     }
 
     /// Waits for the dial under way, or starts one: a thousand requests for a gateway that is

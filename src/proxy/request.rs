@@ -5,10 +5,10 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use http::header::{CONTENT_LENGTH, EXPECT, HOST};
-use http::request::Parts;
 use http::uri::{Authority, PathAndQuery};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, Version};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Uri, Version};
 
+use super::body::Body;
 use super::client::Client;
 use super::exchange::Exchange;
 use super::{Incoming, Refusal};
@@ -23,17 +23,17 @@ use crate::routing::{Asked, Fit, Found, path};
 use crate::snapshot::{Service, Snapshot};
 
 /// Refuses what no route may get: ambiguous, too large, or not for a reverse proxy.
-pub(super) fn check(head: &Parts, limits: &Limits) -> Result<(), Refusal> {
-    if head.method == Method::CONNECT {
+pub(super) fn check(request: &Request<Body>, limits: &Limits) -> Result<(), Refusal> {
+    if request.method() == Method::CONNECT {
         return Err(Refusal::new(
             Reply::METHOD_NOT_ALLOWED,
             "CONNECT asks for a forward proxy, which this is not",
         ));
     }
-    check_host(head)?;
-    check_size(&head.headers, limits)?;
-    check_way(&head.headers)?;
-    if let (Some(length), Some(max)) = (length(&head.headers)?, limits.client_max_body_size)
+    check_host(request)?;
+    check_size(request.headers(), limits)?;
+    check_way(request.headers())?;
+    if let (Some(length), Some(max)) = (length(request.headers())?, limits.client_max_body_size)
         && length > max
     {
         let reason = format!("content-length {length} is larger than client_max_body_size ({max})");
@@ -57,12 +57,12 @@ fn length(headers: &HeaderMap) -> Result<Option<u64>, Refusal> {
 }
 
 /// RFC 9112 3.2: exactly one `Host` in HTTP/1.1, and one that can be a host.
-fn check_host(head: &Parts) -> Result<(), Refusal> {
-    let mut hosts = head.headers.get_all(HOST).iter();
-    let (host, another, authority) = (hosts.next(), hosts.next(), head.uri.authority());
+fn check_host(request: &Request<Body>) -> Result<(), Refusal> {
+    let mut hosts = request.headers().get_all(HOST).iter();
+    let (host, another, authority) = (hosts.next(), hosts.next(), request.uri().authority());
     let reason = if another.is_some() {
         "the request has more than one Host"
-    } else if host.is_none() && authority.is_none() && head.version == Version::HTTP_11 {
+    } else if host.is_none() && authority.is_none() && request.version() == Version::HTTP_11 {
         "the request has no Host"
     } else if !host.is_none_or(is_host) || authority.is_some_and(|it| it.as_str().contains('@')) {
         // With preserve_host it would have to become part of a URI.
@@ -75,8 +75,14 @@ fn check_host(head: &Parts) -> Result<(), Refusal> {
 
 /// A name or an address, with or without a port; empty where the client knows none.
 fn is_host(value: &HeaderValue) -> bool {
-    value.is_empty() || Authority::try_from(value.as_bytes()).is_ok_and(|it| !it.as_str().contains('@'))
+    // Most are plain names, which need no parser.
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() | (byte == b'.') | (byte == b'-');
+    (value.len() <= MAX_NAME && value.as_bytes().iter().all(|byte| is_plain(*byte)))
+        || Authority::try_from(value.as_bytes()).is_ok_and(|it| !it.as_str().contains('@'))
 }
+
+/// Of a name in DNS (RFC 1035 2.3.4).
+const MAX_NAME: usize = 255;
 
 /// RFC 9110 7.6.3: a bridge that is its own upstream, or two that are each other's, would send a
 /// request round until nothing is left.
@@ -117,27 +123,27 @@ const FIELD_OVERHEAD: usize = 4;
 
 /// The route of a request and who may take it; a route that is for another protocol refuses it.
 pub(super) fn route<'s>(
-    head: &Parts,
+    request: &Request<Body>,
     incoming: &Incoming<'_>,
     snapshot: &'s Snapshot,
 ) -> Result<(Found<'s>, &'s Arc<Policy>), Refusal> {
     let Incoming { client, exchange, is_grpc, .. } = *incoming;
     let asked = Asked {
-        method: &head.method,
+        method: request.method(),
         host: Some(exchange.host()),
-        path: head.uri.path(),
-        headers: &head.headers,
+        path: request.uri().path(),
+        headers: request.headers(),
         server_name: client.peer.tls.as_ref().and_then(|tls| tls.server_name.as_deref()),
         tls: client.peer.tls.is_some(),
-        https: is_https(&head.headers, client, snapshot),
-        http2: head.version == Version::HTTP_2,
+        https: is_https(request.headers(), client, snapshot),
+        http2: request.version() == Version::HTTP_2,
         is_grpc,
     };
     let no_route = || Refusal::new(Reply::NO_ROUTE, "no route matches the request");
     let found = snapshot.router.find(&asked).ok_or_else(no_route)?;
     let (reply, reason) = match found.fit {
         Fit::NeedsHttps if found.route.https_redirect != UPGRADE_REQUIRED => {
-            (to_https(found.route.https_redirect, exchange, &head.uri), "the route is for TLS only")
+            (to_https(found.route.https_redirect, exchange, request.uri()), "the route is for TLS only")
         }
         Fit::Fits => {
             let policy = &snapshot.policies[found.route.policy];
@@ -170,47 +176,49 @@ fn is_https(headers: &HeaderMap, client: &Client, snapshot: &Snapshot) -> bool {
 
 /// Rewrites a permitted request for its service; gives the upgrade it asks for, if any.
 pub(super) fn rewrite(
-    head: &mut Parts,
+    request: &mut Request<Body>,
     incoming: &Incoming<'_>,
     permit: &Permit,
     snapshot: &Snapshot,
     (found, service): (&Found<'_>, &Service),
 ) -> Result<Option<Upgrade>, Refusal> {
     let Incoming { client, exchange, .. } = *incoming;
-    let asked = hop_by_hop::strip_request(&mut head.headers);
-    identity_headers::scrub(&mut head.headers, &snapshot.reserved);
-    if let Some(length) = length(&head.headers)? {
-        head.headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
+    let (version, uri) = (request.version(), std::mem::take(request.uri_mut()));
+    let headers = request.headers_mut();
+    let asked = hop_by_hop::strip_request(headers);
+    identity_headers::scrub(headers, &snapshot.reserved);
+    if let Some(length) = length(headers)? {
+        headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
     }
     let forwarding = &snapshot.forwarding;
     let believed = believes(snapshot, client, permit).then_some(&snapshot.real_ip);
     if believed.is_some() {
-        adopt_id(&head.headers, exchange);
+        adopt_id(headers, exchange);
     }
     let target = Target {
         host: Some(exchange.host()).filter(|it| !it.is_empty()),
-        path: head.uri.path(),
-        stripped_prefix: found.stripped_prefix(head.uri.path()),
+        path: uri.path(),
+        stripped_prefix: found.stripped_prefix(uri.path()),
     };
-    let address: IpAddr = forwarded::set(&mut head.headers, &client.hop, believed, target);
+    let address: IpAddr = forwarded::set(headers, &client.hop, believed, target);
     if address != client.hop.peer() {
         exchange.client_address(address);
     }
     for (name, value) in permit.headers() {
-        head.headers.insert(name.clone(), value.clone());
+        headers.insert(name.clone(), value.clone());
     }
     if forwarding.request_id_upstream {
-        head.headers.insert(X_KONG_REQUEST_ID, exchange.id().header_value().clone());
+        headers.insert(X_KONG_REQUEST_ID, exchange.id().header_value().clone());
     } else {
         // The client's own would pass for ours.
-        head.headers.remove(X_KONG_REQUEST_ID);
+        headers.remove(X_KONG_REQUEST_ID);
     }
-    forwarded::append_via(&mut head.headers, head.version);
-    head.headers.insert(HOST, host(exchange, snapshot.keeps_host(found.route), service));
-    expect(&mut head.headers);
-    head.uri = uri(&head.uri, found, service)?;
+    forwarded::append_via(headers, version);
+    headers.insert(HOST, host(exchange, snapshot.keeps_host(found.route), service));
+    expect(headers);
+    *request.uri_mut() = target_uri(&uri, found, service)?;
     // An upgrade takes the whole connection, which HTTP/1.1 alone can give.
-    Ok(asked.filter(|_| head.version == Version::HTTP_11))
+    Ok(asked.filter(|_| version == Version::HTTP_11))
 }
 
 /// Whether the peer's own forwarding headers count: by its address, or better, by the name
@@ -244,7 +252,7 @@ fn expect(headers: &mut HeaderMap) {
     }
 }
 
-fn uri(asked: &Uri, found: &Found<'_>, service: &Service) -> Result<Uri, Refusal> {
+fn target_uri(asked: &Uri, found: &Found<'_>, service: &Service) -> Result<Uri, Refusal> {
     let root = PathAndQuery::from_static("/");
     let asked = asked.path_and_query().unwrap_or(&root);
     let path = path::upstream(&service.path, found, asked).map_err(|error| {

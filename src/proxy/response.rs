@@ -3,12 +3,12 @@
 use std::time::SystemTime;
 
 use http::header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, DATE, RETRY_AFTER, SERVER, SET_COOKIE};
-use http::request::Parts;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, Version};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Version};
 
 use super::body::Body;
 use super::exchange::Exchange;
 use crate::config::ResponseHeaders;
+use crate::message::compression::passing;
 use crate::message::reply::{Format, Reply};
 use crate::message::{forwarded, grpc, hop_by_hop};
 
@@ -28,10 +28,10 @@ pub(super) fn rewrite(response: &mut Response<Body>, exchange: &Exchange, ours: 
         headers.insert(SERVER, OUR_NAME);
     }
     if ours.upstream_latency {
-        headers.insert(X_KONG_UPSTREAM_LATENCY, HeaderValue::from(exchange.upstream_latency_ms()));
+        headers.insert(X_KONG_UPSTREAM_LATENCY, passing(exchange.upstream_latency_ms()));
     }
     if ours.proxy_latency {
-        headers.insert(X_KONG_PROXY_LATENCY, HeaderValue::from(exchange.proxy_latency_ms()));
+        headers.insert(X_KONG_PROXY_LATENCY, passing(exchange.proxy_latency_ms()));
     }
     if ours.upstream_status {
         headers.insert(X_KONG_UPSTREAM_STATUS, HeaderValue::from(status.as_u16()));
@@ -63,11 +63,11 @@ pub(super) struct Form {
 }
 
 impl Form {
-    pub(super) fn asked(head: &Parts) -> Self {
+    pub(super) fn asked(request: &Request<Body>) -> Self {
         Self {
-            grpc: grpc::is_grpc(&head.headers),
-            head_only: head.method == Method::HEAD,
-            accept: head.headers.get(ACCEPT).cloned(),
+            grpc: grpc::is_grpc(request.headers()),
+            head_only: request.method() == Method::HEAD,
+            accept: request.headers().get(ACCEPT).cloned(),
         }
     }
 

@@ -5,6 +5,7 @@
 //! drain waits for it.
 
 use std::io;
+use std::pin::pin;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -51,7 +52,7 @@ pub(super) enum Answer {
 pub(super) async fn upgrade(
     _proof: &Permit,
     way: &mut Way<'_>,
-    mut request: Request<Body>,
+    request: &mut Request<Body>,
     exchange: &Rc<Exchange>,
     interim: Option<&Interim>,
     sweep: &Rc<Sweep>,
@@ -59,7 +60,7 @@ pub(super) async fn upgrade(
     let connection = connection(way, exchange).await?;
     way.address(request.headers_mut());
     let target = way.target();
-    let work = negotiate(way, connection, request, exchange, interim);
+    let work = pin!(negotiate(way, connection, request, exchange, interim));
     let answer = exchange
         .limit_upstream(sweep, &target.terms, work)
         .await
@@ -90,13 +91,13 @@ async fn connection(way: &mut Way<'_>, exchange: &Exchange) -> Result<Http1, Ups
 async fn negotiate(
     way: &Way<'_>,
     mut connection: Http1,
-    request: Request<Body>,
+    request: &mut Request<Body>,
     exchange: &Rc<Exchange>,
     interim: Option<&Interim>,
 ) -> Result<Answer, UpstreamError> {
     let (pool, target) = (way.pool(), way.target());
     exchange.handed_over(request.body().is_empty());
-    let answer = connection.send(super::version::http1(request), interim).await;
+    let answer = connection.send(request, interim).await;
     let response = answer.map_err(|failed| failed.error)?;
     way.answered(response.status(), exchange);
     if response.status() != StatusCode::SWITCHING_PROTOCOLS {

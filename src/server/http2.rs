@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 use std::future::poll_fn;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::Poll;
 
@@ -14,6 +14,7 @@ use http::{Request, Response};
 use super::connection::is_idle_too_long;
 use super::worker::Context;
 use crate::config::Limits;
+use crate::message::compression::Names;
 use crate::proxy::body::Body;
 use crate::proxy::client::Client;
 use crate::proxy::error::chain;
@@ -61,6 +62,7 @@ async fn run(
     let mut finishing = false;
     let close = context.proxy.sweep().deadline();
     let patience = context.proxy.snapshot().deadlines.client_write;
+    let names = Rc::new(Names::default());
     loop {
         let next = poll_fn(|cx| {
             // What has arrived is served before anything is ended.
@@ -87,8 +89,9 @@ async fn run(
         .await;
         match next {
             Some(Ok((request, respond))) => {
-                let (client, context) = (Rc::clone(client), Rc::clone(context));
-                tokio::task::spawn_local(async move { answer(request, respond, &client, &context).await });
+                let (client, context, names) = (Rc::clone(client), Rc::clone(context), Rc::clone(&names));
+                // Boxed: the runtime moves a task when it takes it and when it ends, KBs three times each.
+                tokio::task::spawn_local(Box::pin(answer(request, respond, client, context, names)));
             }
             Some(Err(reason)) => return Err(reason),
             None => return Ok(()),
@@ -115,8 +118,9 @@ fn builder(limits: Limits) -> Builder {
 async fn answer(
     request: Request<RecvStream>,
     respond: SendResponse<Bytes>,
-    client: &Rc<Client>,
-    context: &Context,
+    client: Rc<Client>,
+    context: Rc<Context>,
+    names: Rc<Names>,
 ) {
     let respond = Rc::new(RefCell::new(respond));
     let interim = Interim::new({
@@ -129,11 +133,10 @@ async fn answer(
     let (head, stream) = request.into_parts();
     let body = Body::http2(stream, &head.headers);
     let request = Request::from_parts(head, body);
-    let Some(response) = unless_reset(context.proxy.serve(client, request, Some(&interim)), &respond).await
-    else {
-        return;
-    };
-    let (head, body) = response.into_parts();
+    let work = pin!(context.proxy.serve(&client, request, Some(&interim)));
+    let Some(response) = unless_reset(work, &respond).await else { return };
+    let (mut head, body) = response.into_parts();
+    names.mark(&mut head.headers);
     let sent = respond.borrow_mut().send_response(Response::from_parts(head, ()), body.is_empty());
     let Ok(stream) = sent else { return };
     if !body.is_empty() {
@@ -147,10 +150,9 @@ async fn answer(
 
 /// The response, unless the client loses interest first: then the work for it is dropped.
 async fn unless_reset(
-    work: impl Future<Output = Response<Body>>,
+    mut work: Pin<&mut impl Future<Output = Response<Body>>>,
     respond: &RefCell<SendResponse<Bytes>>,
 ) -> Option<Response<Body>> {
-    let mut work = pin!(work);
     poll_fn(|cx| {
         if let Poll::Ready(response) = work.as_mut().poll(cx) {
             return Poll::Ready(Some(response));

@@ -25,6 +25,8 @@ pub struct Target {
     pub label: Arc<str>,
     /// What is sent as `Host`, unless the client's own is kept.
     pub host_header: HeaderValue,
+    /// The same for HTTP/2, read once.
+    pub authority: Authority,
     /// `None` where there is no TLS.
     pub dialer: Option<Dialer>,
     /// How it is spoken to.
@@ -81,11 +83,13 @@ impl Target {
         dialer: Option<Dialer>,
         terms: &Arc<Terms>,
     ) -> Result<Self, String> {
+        let (host_header, authority) = sent_host(address, host_header)?;
         Ok(Self {
             host: address.host.clone(),
             port: address.port,
             label: address.to_string().into(),
-            host_header: self::host_header(address, host_header)?,
+            host_header,
+            authority,
             dialer,
             terms: Arc::clone(terms),
         })
@@ -94,14 +98,15 @@ impl Target {
 
 /// The port is added unless it is the scheme's own, to a `host_header` without one too
 /// (kong/runloop/balancer/init.lua, `set_host_header`).
-fn host_header(address: &config::Target, said: Option<&str>) -> Result<HeaderValue, String> {
+fn sent_host(address: &config::Target, said: Option<&str>) -> Result<(HeaderValue, Authority), String> {
     let text = match said {
         None => address.authority(),
         Some(said) if has_port(said) => said.to_owned(),
         Some(said) if address.port == address.scheme.default_port() => said.to_owned(),
         Some(said) => format!("{said}:{}", address.port),
     };
-    HeaderValue::try_from(&text).map_err(|_| format!("`{text}` cannot be sent as Host"))
+    let (header, authority) = (HeaderValue::try_from(&text).ok(), text.parse().ok());
+    header.zip(authority).ok_or_else(|| format!("`{text}` cannot be sent as Host"))
 }
 
 fn has_port(host: &str) -> bool {
@@ -141,8 +146,8 @@ mod tests {
     #[test]
     fn the_host_sent_is_the_targets_or_the_upstreams_with_the_port() {
         let check = |port, said: Option<&str>, expected: &str| {
-            let sent = host_header(&address(Scheme::Https, "one.example", port), said).unwrap();
-            assert_eq!(sent, expected);
+            let sent = sent_host(&address(Scheme::Https, "one.example", port), said).unwrap();
+            assert_eq!((sent.0.as_bytes(), sent.1.as_str()), (expected.as_bytes(), expected));
         };
         check(443, None, "one.example");
         check(8443, None, "one.example:8443");
@@ -150,7 +155,7 @@ mod tests {
         check(443, Some("api.example"), "api.example");
         check(8443, Some("api.example"), "api.example:8443");
         check(8443, Some("api.example:7"), "api.example:7");
-        assert!(host_header(&address(Scheme::Https, "x", 443), Some("a\nb")).is_err());
+        assert!(sent_host(&address(Scheme::Https, "x", 443), Some("a\nb")).is_err());
     }
 
     #[test]

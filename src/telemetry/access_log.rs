@@ -8,13 +8,9 @@ use std::cell::{Cell, RefCell};
 use std::io::{self, Write};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
-use serde::Serialize;
-use serde_json::ser::{Formatter, Serializer};
-use time::OffsetDateTime;
-use time::format_description::BorrowedFormatItem;
-use time::macros::format_description;
+use super::line::{Clock, Line};
 
 /// A batch is passed on when it is this large; about 150 lines. Each wakes the writer.
 const BATCH_BYTES: usize = 64 * 1024;
@@ -24,53 +20,6 @@ const QUEUE: usize = 64;
 
 /// How long a line may wait for its batch.
 pub const FLUSH_EVERY: Duration = Duration::from_millis(100);
-
-/// What one request was and came to. Times in ms, sizes in bytes of bodies.
-#[derive(Debug, Serialize)]
-pub struct Line<'a> {
-    /// When the request's head was read; RFC 3339, UTC, ms.
-    pub time: &'a str,
-    /// `X-Kong-Request-Id`.
-    pub request_id: &'a str,
-    /// The believed address of the client.
-    pub client: &'a str,
-    /// Address and port at the other end of the connection.
-    pub peer: &'a str,
-    /// RFC 4514 subject of the certificate, accepted or not.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub certificate: Option<&'a str>,
-    /// SHA-256 of the certificate, hex.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub fingerprint: Option<&'a str>,
-    /// The authenticated group.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub group: Option<&'a str>,
-    /// HTTP method.
-    pub method: &'a str,
-    /// `Host` or `:authority`.
-    pub host: &'a str,
-    /// Path without query, which may hold secrets.
-    pub path: &'a str,
-    /// `HTTP/1.1` or `HTTP/2.0`.
-    pub protocol: &'a str,
-    /// Status sent to the caller; 0 when the connection ended before there was one.
-    pub status: u16,
-    /// Bytes of the request's body.
-    pub bytes_in: u64,
-    /// Bytes of the response's body.
-    pub bytes_out: u64,
-    /// From head read to the last byte given to the connection.
-    pub duration_ms: f64,
-    /// From sending upstream to the response's head.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub upstream_ms: Option<f64>,
-    /// Where it was sent.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub upstream: Option<&'a str>,
-    /// Why it was denied, failed or was cut short.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub reason: Option<&'a str>,
-}
 
 /// The queue's two ends: one for every worker's [`AccessLog`], one for [`write_to_stdout`].
 #[must_use]
@@ -119,21 +68,10 @@ impl AccessLog {
         self.queue.is_some()
     }
 
-    /// A [`Line`]'s time: RFC 3339 in UTC with milliseconds, `2026-11-21T19:10:05.123Z`.
-    #[must_use]
-    pub fn timestamp(&self, at: SystemTime) -> String {
-        self.clock.borrow_mut().timestamp(at)
-    }
-
     /// Adds a line.
     pub fn record(&self, line: &Line<'_>) {
         let mut batch = self.batch.borrow_mut();
-        let start = batch.len();
-        match line.serialize(&mut Serializer::with_formatter(&mut *batch, Ascii)) {
-            Ok(()) => batch.push(b'\n'),
-            // Strings and numbers always serialize; half a line must not stay all the same.
-            Err(_) => batch.truncate(start),
-        }
+        line.write(&mut batch, &mut self.clock.borrow_mut());
         let full = batch.len() >= BATCH_BYTES;
         drop(batch);
         if full {
@@ -185,64 +123,10 @@ impl Drop for AccessLog {
     }
 }
 
-/// JSON in ASCII: a path may hold what terminals and readers of lines obey, such as U+009B, which
-/// begins an ANSI sequence, or U+2028.
-struct Ascii;
-
-impl Formatter for Ascii {
-    fn write_string_fragment<W: ?Sized + Write>(&mut self, writer: &mut W, fragment: &str) -> io::Result<()> {
-        if fragment.is_ascii() {
-            return writer.write_all(fragment.as_bytes());
-        }
-        for character in fragment.chars() {
-            if character.is_ascii() {
-                writer.write_all(&[character as u8])?;
-                continue;
-            }
-            for unit in character.encode_utf16(&mut [0; 2]) {
-                write!(writer, "\\u{unit:04x}")?;
-            }
-        }
-        Ok(())
-    }
-}
-
-/// Formats a time without calculating the calendar more than once a second.
-#[derive(Debug, Default)]
-struct Clock {
-    second: u64,
-    /// The text of `second`, up to the point before the milliseconds; empty before the first.
-    text: String,
-}
-
-impl Clock {
-    fn timestamp(&mut self, at: SystemTime) -> String {
-        // The clock of a machine without a battery begins in 1970, never before.
-        let since = at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        if self.text.is_empty() || self.second != since.as_secs() {
-            self.second = since.as_secs();
-            self.text = to_the_second(at);
-        }
-        let millis = since.subsec_millis();
-        let mut text = String::with_capacity(self.text.len() + 4);
-        text.push_str(&self.text);
-        for digit in [millis / 100, millis / 10 % 10, millis % 10] {
-            text.extend(char::from_digit(digit, 10));
-        }
-        text.push('Z');
-        text
-    }
-}
-
-fn to_the_second(at: SystemTime) -> String {
-    const FORMAT: &[BorrowedFormatItem<'_>] =
-        format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].");
-    // A year beyond 9999 cannot be formatted; an empty date is the honest answer then.
-    OffsetDateTime::from(at).format(FORMAT).unwrap_or_default()
-}
-
 #[cfg(test)]
 mod tests {
+    use std::time::SystemTime;
+
     use super::*;
 
     #[test]
@@ -250,7 +134,7 @@ mod tests {
         let (queue, batches) = sync_channel(1);
         let log = AccessLog::new(Some(queue));
         let line = Line {
-            time: &log.timestamp(SystemTime::UNIX_EPOCH),
+            time: SystemTime::UNIX_EPOCH,
             request_id: "1",
             client: "127.0.0.1",
             peer: "127.0.0.1:1",
@@ -264,8 +148,8 @@ mod tests {
             status: 200,
             bytes_in: 0,
             bytes_out: 1,
-            duration_ms: 0.5,
-            upstream_ms: None,
+            duration: Duration::from_micros(500),
+            upstream_took: None,
             upstream: None,
             reason: None,
         };
@@ -288,19 +172,5 @@ mod tests {
             (&parsed["time"], &parsed["certificate"]),
             (&"1970-01-01T00:00:00.000Z".into(), &"CN=a\"\n{}".into())
         );
-    }
-
-    #[test]
-    fn times_are_right_within_a_second_and_beyond_it() {
-        let mut clock = Clock::default();
-        for (millis, expected) in [
-            (0, "1970-01-01T00:00:00.000Z"),
-            (7, "1970-01-01T00:00:00.007Z"),
-            (1_999, "1970-01-01T00:00:01.999Z"),
-            (1_420, "1970-01-01T00:00:01.420Z"),
-            (1_795_289_405_123, "2026-11-21T19:30:05.123Z"),
-        ] {
-            assert_eq!(clock.timestamp(SystemTime::UNIX_EPOCH + Duration::from_millis(millis)), expected);
-        }
     }
 }

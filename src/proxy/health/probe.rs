@@ -118,8 +118,8 @@ async fn ask(
         Question::Http { path, headers } | Question::Https { path, headers, .. } => (path, headers),
     };
     let mut connection = Http1::open(target, dialled.stream, MAX_HEAD_BYTES).await?;
-    let request = request(target, path, headers)?;
-    let answer = connection.send(request, None).await.map_err(|failed| failed.error)?;
+    let mut request = request(target, path, headers)?;
+    let answer = connection.send(&mut request, None).await.map_err(|failed| failed.error)?;
     Ok(Some(answer.status().as_u16()))
 }
 
