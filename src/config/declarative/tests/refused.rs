@@ -328,10 +328,10 @@ fn upstreams() {
     let check = |fields: &str, line: &str| check(&format!("upstreams:\n- {{name: u, {fields}}}"), line);
     let of = |field: &str, line: &str| format!("upstreams[0]{field} (line 3): {line}");
     check(
-        "algorithm: latency",
+        "algorithm: sticky-sessions",
         &of(
             ".algorithm",
-            "`latency` is not one of the words for it; write round-robin or least-connections or consistent-hashing",
+            "`sticky-sessions` is not one of the words for it; write round-robin or least-connections or consistent-hashing or latency",
         ),
     );
     check(
