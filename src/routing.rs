@@ -8,6 +8,7 @@ mod fit;
 mod header_rule;
 mod host;
 mod hosts;
+mod literals;
 mod normal;
 pub mod path;
 mod path_pattern;

@@ -4,13 +4,19 @@
 //! start as a whole, where Kong's default router anchors the first of its alternatives only.
 
 use std::fmt;
+use std::sync::OnceLock;
 
-use regex::bytes::{Regex, RegexBuilder};
+use regex_automata::meta::{self, Regex};
+use regex_automata::nfa::thompson::{self, Compiler, WhichCaptures};
 use regex_syntax::ParserBuilder;
-use regex_syntax::hir::{Hir, HirKind};
+use regex_syntax::hir::{Hir, HirKind, Look};
 
 use super::Invalid;
 use super::normal::{escape, normalise};
+
+/// What an expression may come to, in bytes. It is compiled during a request, and Kong's own limit
+/// (that of PCRE2) is lower.
+const LARGEST: usize = 1 << 20;
 
 /// `/orders`, which `/orderspast` begins with too, or `~/orders/\d+$`.
 #[derive(Debug, Clone)]
@@ -18,20 +24,28 @@ pub struct PathPattern {
     /// What every path that matches begins with.
     prefix: Box<str>,
     /// What it must match beyond that.
-    regex: Option<Regex>,
+    expression: Option<Expression>,
     written: Box<str>,
+}
+
+#[derive(Debug, Clone)]
+struct Expression {
+    /// What every path that matches has somewhere after the prefix; may be empty.
+    literal: Box<[u8]>,
+    /// Made by the first request that needs it: most of many never are.
+    regex: OnceLock<Regex>,
 }
 
 impl PathPattern {
     /// A path as a route of Kong has it.
     ///
     /// # Errors
-    /// It does not start with `/` or `~/`, is not in normal form, or the expression does not compile.
+    /// It does not start with `/` or `~/`, is not in normal form, or the expression does not compile or is too large.
     pub fn parse(text: &str) -> Result<Self, Invalid> {
         let written = text.into();
         if let Some(pattern) = text.strip_prefix('~') {
-            let (prefix, regex) = expression(text, pattern)?;
-            return Ok(Self { prefix, regex: Some(regex), written });
+            let (prefix, expression) = Expression::parse(text, pattern)?;
+            return Ok(Self { prefix, expression: Some(expression), written });
         }
         if !text.starts_with('/') {
             return Err(Invalid::new(format!("{text:?} must start with / (a prefix) or ~/ (an expression)")));
@@ -44,12 +58,12 @@ impl PathPattern {
         if normal != escape(text) {
             return Err(Invalid::new(format!("{text:?} is not in normal form: write {normal:?}")));
         }
-        Ok(Self { prefix: normal.into(), regex: None, written })
+        Ok(Self { prefix: normal.into(), expression: None, written })
     }
 
     /// Whether it is a regular expression.
     pub(super) fn is_regex(&self) -> bool {
-        self.regex.is_some()
+        self.expression.is_some()
     }
 
     /// What every path that matches begins with.
@@ -57,11 +71,19 @@ impl PathPattern {
         &self.prefix
     }
 
+    /// What every path that matches has somewhere; empty if nothing is known beyond the prefix.
+    pub(super) fn literal(&self) -> &[u8] {
+        self.expression.as_ref().map_or(&[], |expression| &expression.literal)
+    }
+
     /// How much of `path`, which begins with the prefix, matches.
     pub(super) fn matched(&self, path: &str) -> Option<usize> {
-        match &self.regex {
+        match &self.expression {
             None => Some(self.prefix.len()),
-            Some(regex) => regex.find(path.as_bytes()).map(|found| found.end()),
+            Some(expression) => {
+                let regex = expression.regex.get_or_init(|| compiled(&self.written[1..]));
+                regex.find(path).map(|found| found.end())
+            }
         }
     }
 }
@@ -73,43 +95,68 @@ impl fmt::Display for PathPattern {
     }
 }
 
-fn expression(text: &str, pattern: &str) -> Result<(Box<str>, Regex), Invalid> {
-    if !pattern.starts_with('/') {
-        return Err(Invalid::new(format!("{text:?} must start with ~/: it is anchored there")));
+impl Expression {
+    /// The prefix, and the expression, which has been judged but not compiled.
+    fn parse(text: &str, pattern: &str) -> Result<(Box<str>, Self), Invalid> {
+        if !pattern.starts_with('/') {
+            return Err(Invalid::new(format!("{text:?} must start with ~/: it is anchored there")));
+        }
+        if let Some(other) = pattern.chars().find(|c| !c.is_ascii_graphic()) {
+            let advice = "a path is matched in its percent-encoded form";
+            return Err(Invalid::new(format!("{text:?} has {other:?}, which no path has: {advice}")));
+        }
+        let hir = parsed(pattern).map_err(|error| regex_problem(text, &error))?;
+        let size = thompson::Config::new()
+            .utf8(false)
+            .which_captures(WhichCaptures::None)
+            .nfa_size_limit(Some(LARGEST));
+        if let Err(error) = Compiler::new().configure(size).build_from_hir(&hir) {
+            return Err(match error.size_limit() {
+                Some(limit) => Invalid::new(format!("{text:?} is too large: it comes to over {limit} bytes")),
+                None => regex_problem(text, &error),
+            });
+        }
+        let mut literals = vec![Vec::new()];
+        collect_literals(&hir, &mut literals);
+        let prefix = String::from_utf8_lossy(&literals[0]).into();
+        let literal = literals.into_iter().skip(1).max_by_key(Vec::len).unwrap_or_default().into();
+        Ok((prefix, Self { literal, regex: OnceLock::new() }))
     }
-    if let Some(other) = pattern.chars().find(|c| !c.is_ascii_graphic()) {
-        let advice = "a path is matched in its percent-encoded form";
-        return Err(Invalid::new(format!("{text:?} has {other:?}, which no path has: {advice}")));
-    }
-    // Paths are ASCII by then; without Unicode classes an expression takes a tenth of the memory.
-    let build = |pattern: &str| RegexBuilder::new(pattern).unicode(false).build();
-    // First alone, so that the brackets around it cannot be closed by one of its own.
-    let whole = build(pattern).and_then(|_| build(&format!("^(?:{pattern})")));
-    let regex = whole.map_err(|error| regex_problem(text, &error))?;
-    let parsed = ParserBuilder::new().unicode(false).utf8(false).build().parse(pattern);
-    let mut prefix = Vec::new();
-    if let Ok(hir) = parsed {
-        literal_prefix(&hir, &mut prefix);
-    }
-    Ok((String::from_utf8_lossy(&prefix).into(), regex))
 }
 
-/// Appends what every match begins with; `true` if a match may go on after it as the rest says.
-fn literal_prefix(hir: &Hir, prefix: &mut Vec<u8>) -> bool {
+fn parsed(pattern: &str) -> Result<Hir, regex_syntax::Error> {
+    // Paths are ASCII by then; without Unicode classes an expression takes a tenth of the memory.
+    ParserBuilder::new().unicode(false).utf8(false).build().parse(pattern)
+}
+
+/// Compiles what [`Expression::parse`] accepted.
+fn compiled(pattern: &str) -> Regex {
+    // Anchored here and not in the text, where a comment or a bracket of its own could take that in.
+    let hir = parsed(pattern).expect("it was parsed when it was loaded");
+    let anchored = Hir::concat(vec![Hir::look(Look::Start), hir]);
+    // It was measured without what the anchor and searching backwards add.
+    let config = meta::Config::new().utf8_empty(false).nfa_size_limit(None);
+    let regex = meta::Builder::new().configure(config).build_from_hir(&anchored);
+    regex.expect("nothing but its size could be refused")
+}
+
+/// Texts that every match has in this order, the first at its start; each may be empty.
+fn collect_literals(hir: &Hir, literals: &mut Vec<Vec<u8>>) {
     match hir.kind() {
-        HirKind::Empty | HirKind::Look(_) => true,
+        HirKind::Empty | HirKind::Look(_) => {}
         HirKind::Literal(literal) => {
-            prefix.extend_from_slice(&literal.0);
-            true
+            if let Some(last) = literals.last_mut() {
+                last.extend_from_slice(&literal.0);
+            }
         }
-        HirKind::Capture(capture) => literal_prefix(&capture.sub, prefix),
-        HirKind::Concat(parts) => parts.iter().all(|part| literal_prefix(part, prefix)),
-        HirKind::Class(_) | HirKind::Repetition(_) | HirKind::Alternation(_) => false,
+        HirKind::Capture(capture) => collect_literals(&capture.sub, literals),
+        HirKind::Concat(parts) => parts.iter().for_each(|part| collect_literals(part, literals)),
+        HirKind::Class(_) | HirKind::Repetition(_) | HirKind::Alternation(_) => literals.push(Vec::new()),
     }
 }
 
 /// What an expression that does not compile is refused with.
-pub(super) fn regex_problem(text: &str, error: &regex::Error) -> Invalid {
+pub(super) fn regex_problem(text: &str, error: &impl fmt::Display) -> Invalid {
     let error = error.to_string();
     let last = error.lines().last().unwrap_or_default();
     Invalid::new(format!("{text:?} does not compile: {}", last.trim_start_matches("error: ")))
@@ -148,6 +195,8 @@ mod tests {
         refused("~/(", "\"~/(\" does not compile: unclosed group");
         refused("~/a)(?:b", "\"~/a)(?:b\" does not compile: unopened group");
         let look = "look-around, including look-ahead and look-behind, is not supported";
+        refused("~/a\\p{L}", "\"~/a\\\\p{L}\" does not compile: Unicode not allowed here");
+        refused("~/[a-z]{60000}", "\"~/[a-z]{60000}\" is too large: it comes to over 1048576 bytes");
         refused("~/(?!a)", &format!("\"~/(?!a)\" does not compile: {look}"));
     }
 
@@ -169,6 +218,29 @@ mod tests {
         expression("~/a?b", "/", "/b", Some(2));
         expression("~/a{2}b", "/", "/aab", Some(4));
         expression("~/[^/]+/x", "/", "/%C3%A9/x", Some(9));
+    }
+
+    #[test]
+    fn comments_and_flags_of_an_expression_end_with_it() {
+        expression("~/a(?x)#b", "/a", "/ab", Some(2));
+        expression("~/a(?i)b", "/a", "/aBc", Some(3));
+        expression("~/a|(?i)/b", "", "/x/b", None);
+    }
+
+    #[test]
+    fn an_expression_tells_the_longest_text_after_its_prefix() {
+        for (text, expected) in [
+            ("/abc", ""),
+            ("~/abc", ""),
+            ("~/[^/]+/orders$", "/orders"),
+            ("~/a/[^/]+/(?<what>orders)/x[0-9]+/y", "/orders/x"),
+            ("~/(a|b)/c?/d+", "/"),
+            ("~/(a|b)", ""),
+            ("~/a?(?i)b1", "1"),
+        ] {
+            let pattern = PathPattern::parse(text).unwrap();
+            assert_eq!(String::from_utf8_lossy(pattern.literal()), expected, "{text}");
+        }
     }
 
     fn expression(text: &str, prefix: &str, path: &str, expected: Option<usize>) {

@@ -1,6 +1,6 @@
 //! Finds the prefixes of a path among many, by one binary search.
 
-/// Texts with values; asked for a path, it gives the values of all texts the path begins with.
+/// Texts with a value each; asked for a path, it gives the values of all texts the path begins with.
 #[derive(Debug)]
 pub(super) struct Prefixes<T> {
     /// Sorted by their texts, each once.
@@ -10,31 +10,30 @@ pub(super) struct Prefixes<T> {
 #[derive(Debug)]
 struct Node<T> {
     text: Box<str>,
-    values: Vec<T>,
+    value: T,
     /// The longest other text that this one begins with.
     up: Option<usize>,
 }
 
 impl<T> Prefixes<T> {
-    /// Values of the same text keep their order.
-    pub(super) fn new(mut pairs: Vec<(&str, T)>) -> Self {
+    /// Items of the same text make one value; they keep their order.
+    pub(super) fn new<V>(mut pairs: Vec<(&str, V)>, make: impl Fn(Vec<V>) -> T) -> Self {
         pairs.sort_by_key(|(text, _)| *text);
         let mut nodes: Vec<Node<T>> = Vec::new();
-        for (text, value) in pairs {
-            let last = nodes.len().checked_sub(1);
-            match last.filter(|last| *nodes[*last].text == *text) {
-                Some(last) => nodes[last].values.push(value),
-                None => {
-                    let up = Self::above(&nodes, last, text);
-                    nodes.push(Node { text: text.into(), values: vec![value], up });
-                }
+        let mut pairs = pairs.into_iter().peekable();
+        while let Some((text, item)) = pairs.next() {
+            let mut items = vec![item];
+            while let Some((_, item)) = pairs.next_if(|(next, _)| *next == text) {
+                items.push(item);
             }
+            let up = Self::above(&nodes, nodes.len().checked_sub(1), text);
+            nodes.push(Node { text: text.into(), value: make(items), up });
         }
         Self { nodes }
     }
 
-    /// The values of every text that `path` begins with, the longest text first.
-    pub(super) fn of<'s>(&'s self, path: &str) -> impl Iterator<Item = &'s [T]> {
+    /// The value of every text that `path` begins with, the longest text first.
+    pub(super) fn of<'s>(&'s self, path: &str) -> impl Iterator<Item = &'s T> {
         // What lies between the longest such text and the path begins with that text too, so the
         // last text not after the path is it, or has it above itself.
         let last = self.nodes.partition_point(|node| *node.text <= *path).checked_sub(1);
@@ -42,7 +41,7 @@ impl<T> Prefixes<T> {
         std::iter::from_fn(move || {
             let node = self.nodes.get(next?)?;
             next = node.up;
-            Some(node.values.as_slice())
+            Some(&node.value)
         })
     }
 
@@ -74,7 +73,8 @@ mod tests {
                 texts.iter().enumerate().filter(|(_, text)| path.starts_with(*text)).collect();
             expected.sort_by_key(|(index, text)| (std::cmp::Reverse(text.len()), *index));
             let expected: Vec<_> = expected.into_iter().map(|(index, _)| index).collect();
-            let prefixes = Prefixes::new(texts.iter().enumerate().map(|(at, text)| (text.as_str(), at)).collect());
+            let prefixes =
+                Prefixes::new(texts.iter().enumerate().map(|(at, text)| (text.as_str(), at)).collect(), |all| all);
             let found: Vec<_> = prefixes.of(&path).flatten().copied().collect();
             prop_assert_eq!(found, expected);
         }

@@ -1,8 +1,8 @@
 //! All routes, and the one a request is for.
 //!
 //! Every route, once for each of its paths, has a rank: the order in which Kong 3.9's default router
-//! would try them. They are kept by host and by what their paths begin with, so that a request
-//! is compared with the few that are left; the one of best rank that fits is the one that
+//! would try them. They are kept by host, by what their paths begin with, and by what their
+//! expressions must have, so that a request is compared with the few that are left; the one of best rank that fits is the one that
 //! trying all of them in order would find.
 
 use std::borrow::Cow;
@@ -10,6 +10,7 @@ use std::cmp::Reverse;
 
 use super::host::AskedHost;
 use super::hosts::Hosts;
+use super::literals::Literals;
 use super::prefixes::Prefixes;
 use super::{Asked, Fit, Found, PathHandling, PathPattern, Route, normalise};
 
@@ -19,7 +20,7 @@ pub struct Router {
     routes: Vec<Route>,
     /// By rank.
     entries: Vec<Entry>,
-    hosts: Hosts<Prefixes<Candidate>>,
+    hosts: Hosts<Prefixes<Literals<Candidate>>>,
     /// Whether any route sees the path in its normal form.
     normalises: bool,
 }
@@ -45,18 +46,21 @@ impl Router {
         let mut entries: Vec<_> =
             routes.iter().enumerate().flat_map(|(at, route)| Entry::all(at, route)).collect();
         entries.sort_by_cached_key(|entry| entry.priority(&routes));
-        let mut hosts = Hosts::<Vec<(&str, Candidate)>>::default();
+        let mut hosts = Hosts::<Vec<(&str, (&[u8], Candidate))>>::default();
         for (rank, entry) in entries.iter().enumerate() {
             let route = &routes[entry.route];
-            let prefix = entry.pattern(route).map_or("", PathPattern::prefix);
+            let pattern = entry.pattern(route);
+            let prefix = pattern.map_or("", PathPattern::prefix);
+            let literal = pattern.map_or(&[][..], PathPattern::literal);
             if route.rule.hosts.is_empty() {
-                hosts.entry(None).push((prefix, Candidate { rank, port: None }));
+                hosts.entry(None).push((prefix, (literal, Candidate { rank, port: None })));
             }
             for host in &route.rule.hosts {
-                hosts.entry(Some(host)).push((prefix, Candidate { rank, port: host.port }));
+                let candidate = Candidate { rank, port: host.port };
+                hosts.entry(Some(host)).push((prefix, (literal, candidate)));
             }
         }
-        let hosts = hosts.map(Prefixes::new);
+        let hosts = hosts.map(|pairs| Prefixes::new(pairs, Literals::new));
         let normalises = routes.iter().any(|route| route.rule.path_handling != PathHandling::Kept);
         Self { routes, entries, hosts, normalises }
     }
@@ -121,14 +125,18 @@ struct Search<'a> {
 }
 
 impl Search<'_> {
-    fn among(&mut self, prefixes: &Prefixes<Candidate>) {
-        for candidates in prefixes.of(self.path) {
-            // They are in order of rank.
-            let better = candidates.iter().take_while(|it| self.best.is_none_or(|(best, _)| it.rank < best));
-            let found = better.filter(|it| it.port.is_none_or(|port| port == self.port));
-            if let Some(best) = found.filter_map(|it| Some((it.rank, self.matched(it.rank)?))).next() {
-                self.best = Some(best);
-            }
+    fn among(&mut self, prefixes: &Prefixes<Literals<Candidate>>) {
+        for literals in prefixes.of(self.path) {
+            literals.each(self.path, |candidates| self.best_of(candidates));
+        }
+    }
+
+    fn best_of(&mut self, candidates: &[Candidate]) {
+        // They are in order of rank.
+        let better = candidates.iter().take_while(|it| self.best.is_none_or(|(best, _)| it.rank < best));
+        let found = better.filter(|it| it.port.is_none_or(|port| port == self.port));
+        if let Some(best) = found.filter_map(|it| Some((it.rank, self.matched(it.rank)?))).next() {
+            self.best = Some(best);
         }
     }
 

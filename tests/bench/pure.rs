@@ -1,11 +1,14 @@
 //! What the pure parts of a request cost, in nanoseconds: route, authorization, header rules, identity;
-//! and what a handshake pays for many server names.
+//! what a handshake pays for many server names; and all of these with much of everything.
 //!
 //! `cargo bench --bench pure` measures and compares with the run before; `cargo test --bench pure` runs
 //! each once. Inputs are those of a browser-like request through the chain. What a whole request costs
 //! is counted in `instructions`.
 
 #![allow(clippy::unwrap_used, missing_docs)] // a bench fails by panicking, and nobody links to it
+
+#[path = "pure/scale.rs"]
+mod scale;
 
 use std::hint::black_box;
 use std::net::{IpAddr, Ipv4Addr};
@@ -32,16 +35,19 @@ use rustls::server::{Accepted, Acceptor};
 use rustls::version::TLS13;
 use rustls::{ClientConfig, ClientConnection, RootCertStore};
 
-criterion_group!(benches, routes, authorize, consumers, header_rules, identity, server_names);
+criterion_group!(benches, routes, authorize, consumers, header_rules, identity, server_names, scale::scale);
 criterion_main!(benches);
 
 /// One of many routes, which differ in their hosts, their prefixes, their expressions, or in two of these.
 fn routes(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("route/find");
-    let kinds: [(&str, MakeRule); 4] = [
+    let kinds: [(&str, MakeRule); 5] = [
         ("hosts", |index| rule(Some(index), None)),
         ("prefixes", |index| rule(None, Some(format!("/api/v1/service-{index:05}")))),
         ("expressions", |index| rule(None, Some(format!("~/api/v1/service-{index:05}/[a-z]+/[0-9]+$")))),
+        ("expressions without a prefix", |index| {
+            rule(None, Some(format!("~/[^/]+/[^/]+/service-{index:05}/.*[0-9]$")))
+        }),
         ("hosts and prefixes", |index| rule(Some(index / 100), Some(format!("/api/v1/service-{index:05}")))),
     ];
     for (kind, rule) in kinds {

@@ -279,6 +279,15 @@ const ROUTE_PARTS: &[&str] = &[
     "path ~/(a|b)",
     "path ~/[^/]+/b$",
     "path ~/a/(?<x>b+)",
+    "path ~/[^/]+/x",
+    "path ~/[^/]+/(b|c)/x$",
+    "path ~/[a-c]/b",
+    "path ~/[a-c]/b+$",
+    "path ~/[a-c]?/?x/b",
+    "path ~/[^/]*/?b/[^/]*x",
+    "path ~/(?i)A/B",
+    "path ~/.+/b/",
+    "path ~/.*b",
     "method GET",
     "method PUT",
     "header x-a=1",
@@ -292,15 +301,31 @@ const ROUTE_PARTS: &[&str] = &[
 
 const HOSTS: &[&str] = &["a.b", "A.B:8443", "x.a.b", "x.b:443", "a.c", "a.x.y", "b", "a.b.", "c"];
 
-const PATHS: &[&str] =
-    &["/", "/a", "/ab", "/a/b", "/a/bb", "/b", "/b/x", "/c", "/x/b", "//a/./b", "/%61b", "/x/../a", "*"];
+const PATHS: &[&str] = &[
+    "/",
+    "/a",
+    "/ab",
+    "/a/b",
+    "/a/bb",
+    "/b",
+    "/b/x",
+    "/c",
+    "/x/b",
+    "//a/./b",
+    "/%61b",
+    "/x/../a",
+    "/a/b/x",
+    "/c/b/b/b/x",
+    "/b/b/",
+    "*",
+];
 
 const REST: &[&str] =
     &["method PUT", "header x-a=1", "header x-a=2", "header x-b=2", "sni a.b", "sni c.d", "tls"];
 
 fn rules() -> impl Strategy<Value = Vec<String>> {
-    let rule = subsequence(ROUTE_PARTS, 0..6).prop_map(|parts| parts.join("; "));
-    proptest::collection::vec(rule, 1..24)
+    let rule = subsequence(ROUTE_PARTS, 0..8).prop_map(|parts| parts.join("; "));
+    proptest::collection::vec(rule, 1..48)
 }
 
 fn request() -> impl Strategy<Value = String> {
