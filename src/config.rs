@@ -108,6 +108,9 @@ pub struct Access {
     pub revocation: Revocation,
     /// Whether this node is for callers with certificates: then somebody's must be accepted.
     pub certificate_required: bool,
+    /// What said that the handshake is to refuse whoever has no good certificate, if somebody wrote it for this
+    /// deployment and not for all.
+    pub handshake_refuses: Option<Said>,
 }
 
 /// The `mtls-auth` plugin without consumers.

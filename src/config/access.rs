@@ -66,9 +66,9 @@ impl Access {
         problems: &mut Problems,
     ) -> Option<Self> {
         let before = problems.iter().count();
-        problems.value(unsupported(settings));
-        if declared {
-            undeclared(settings, problems);
+        match declared {
+            true => undeclared(settings, problems),
+            false => problems.value(unsupported(settings)),
         }
         let acl = acl(settings, problems);
         let mtls_auth = mtls_auth(settings, problems);
@@ -80,6 +80,7 @@ impl Access {
             acl,
             revocation,
             certificate_required,
+            handshake_refuses: refuses(&settings.mtls_auth_handshake),
         })
     }
 }
@@ -102,6 +103,11 @@ pub(super) fn handshake(
     let send_ca_dn = problems.value(value::switch(&settings.mtls_auth_send_ca_dn));
     let asked = declared || settings.mtls_auth_ca_certificates.is_some();
     (handshake.filter(|_| asked), send_ca_dn && asked)
+}
+
+fn refuses(handshake: &Said) -> Option<Said> {
+    let required = ["require", "on"].iter().any(|word| handshake.value().eq_ignore_ascii_case(word));
+    (required && !handshake.origin().is_profile()).then(|| handshake.clone())
 }
 
 fn mtls_auth(settings: &AccessSettings, problems: &mut Problems) -> Option<MtlsAuth> {

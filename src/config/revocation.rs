@@ -92,7 +92,7 @@ impl Revocation {
             [("SKIP", Check::Skip), ("IGNORE_CA_ERROR", Check::IgnoreCaError), ("STRICT", Check::Strict)];
         let check = problems.note(value::word(mode, &words));
         match check {
-            _ if declared => {}
+            _ if declared => undeclared(settings, problems),
             Some(Check::Skip) => in_vain(settings, problems),
             Some(_) if !cas_named => {
                 let advice = "set MTLS_AUTH_CA_CERTIFICATES, or remove it";
@@ -119,6 +119,21 @@ impl Revocation {
                 problems,
             ),
         }
+    }
+}
+
+/// What a declarative file says in its plugins, and nothing else may.
+fn undeclared(settings: &RevocationSettings, problems: &mut Problems) {
+    let defaults = [
+        &settings.mtls_auth_revocation_check_mode,
+        &settings.mtls_auth_http_timeout,
+        &settings.mtls_auth_cert_cache_ttl,
+    ];
+    let proxies = [&settings.mtls_auth_http_proxy_host, &settings.mtls_auth_https_proxy_host];
+    let chosen = defaults.into_iter().filter(|said| !said.origin().is_default());
+    for said in proxies.into_iter().flatten().chain(chosen) {
+        let advice = "write it in a plugin there, and remove it here";
+        problems.push(Problem::new(said, "the declarative file says how revocation is checked", advice));
     }
 }
 

@@ -12,7 +12,7 @@ use super::Loading;
 use super::access::Judges;
 use crate::config::declarative::model::{Plugin, Scope};
 use crate::config::declarative::plugins::PluginConfig;
-use crate::config::{Handshake, Problems};
+use crate::config::{Handshake, Problem, Problems};
 use crate::snapshot::listener::Names;
 use crate::tls::credentials::{Credentials, Side};
 use crate::tls::server::{Asks, Hints};
@@ -54,6 +54,11 @@ fn asks(loading: &Loading<'_>, judges: &Judges<'_>, problems: &mut Problems) -> 
     if let Some(required) = required(loading, judges, &asking) {
         return required;
     }
+    if let Some(said) = &loading.config.access.handshake_refuses {
+        let what =
+            "a handshake can refuse for one global plugin alone, and the declarative file has another case";
+        problems.push(Problem::new(said, what, "write request: each request is judged all the same"));
+    }
     let mut names: ByName<Subjects> = ByName::default();
     let mut rest: Option<Subjects> = None;
     for plugin in asking {
@@ -71,7 +76,7 @@ fn asks(loading: &Loading<'_>, judges: &Judges<'_>, problems: &mut Problems) -> 
         let hints = Hints::new(subjects.iter().flatten().cloned());
         hints.map_err(|error| {
             let source = loading.source.said();
-            problems.push(crate::config::Problem::new(source, error.to_string(), "set send_ca_dn: false"));
+            problems.push(Problem::new(source, error.to_string(), "set send_ca_dn: false"));
         })
     };
     let rest = rest.map(|subjects| hints(&subjects).unwrap_or_default());
