@@ -30,8 +30,8 @@ pub struct PathPattern {
 
 #[derive(Debug, Clone)]
 struct Expression {
-    /// What every path that matches has somewhere after the prefix; may be empty.
-    literal: Box<[u8]>,
+    /// Texts that every path that matches has somewhere after the prefix; none is empty.
+    literals: Box<[Box<[u8]>]>,
     /// Made by the first request that needs it: most of many never are.
     regex: OnceLock<Regex>,
 }
@@ -71,9 +71,9 @@ impl PathPattern {
         &self.prefix
     }
 
-    /// What every path that matches has somewhere; empty if nothing is known beyond the prefix.
-    pub(super) fn literal(&self) -> &[u8] {
-        self.expression.as_ref().map_or(&[], |expression| &expression.literal)
+    /// Texts that every path that matches has somewhere beyond the prefix, each of which is not empty.
+    pub(super) fn literals(&self) -> &[Box<[u8]>] {
+        self.expression.as_ref().map_or(&[], |expression| &expression.literals)
     }
 
     /// How much of `path`, which begins with the prefix, matches.
@@ -119,8 +119,8 @@ impl Expression {
         let mut literals = vec![Vec::new()];
         collect_literals(&hir, &mut literals);
         let prefix = String::from_utf8_lossy(&literals[0]).into();
-        let literal = literals.into_iter().skip(1).max_by_key(Vec::len).unwrap_or_default().into();
-        Ok((prefix, Self { literal, regex: OnceLock::new() }))
+        let rest = literals.into_iter().skip(1).filter(|literal| !literal.is_empty());
+        Ok((prefix, Self { literals: rest.map(Vec::into).collect(), regex: OnceLock::new() }))
     }
 }
 
@@ -228,18 +228,19 @@ mod tests {
     }
 
     #[test]
-    fn an_expression_tells_the_longest_text_after_its_prefix() {
+    fn an_expression_tells_the_texts_after_its_prefix() {
         for (text, expected) in [
-            ("/abc", ""),
-            ("~/abc", ""),
-            ("~/[^/]+/orders$", "/orders"),
-            ("~/a/[^/]+/(?<what>orders)/x[0-9]+/y", "/orders/x"),
-            ("~/(a|b)/c?/d+", "/"),
-            ("~/(a|b)", ""),
-            ("~/a?(?i)b1", "1"),
+            ("/abc", &[][..]),
+            ("~/abc", &[]),
+            ("~/[^/]+/orders$", &["/orders"]),
+            ("~/a/[^/]+/(?<what>orders)/x[0-9]+/y", &["/orders/x", "/y"]),
+            ("~/(a|b)/c?/d+", &["/", "/"]),
+            ("~/(a|b)", &[]),
+            ("~/a?(?i)b1", &["1"]),
         ] {
             let pattern = PathPattern::parse(text).unwrap();
-            assert_eq!(String::from_utf8_lossy(pattern.literal()), expected, "{text}");
+            let literals: Vec<_> = pattern.literals().iter().map(|it| String::from_utf8_lossy(it)).collect();
+            assert_eq!(literals, expected, "{text}");
         }
     }
 
