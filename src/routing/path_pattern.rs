@@ -108,7 +108,7 @@ impl Expression {
         let hir = parsed(pattern).map_err(|error| regex_problem(text, &error))?;
         let size = thompson::Config::new()
             .utf8(false)
-            .which_captures(WhichCaptures::None)
+            .which_captures(WhichCaptures::Implicit)
             .nfa_size_limit(Some(LARGEST));
         if let Err(error) = Compiler::new().configure(size).build_from_hir(&hir) {
             return Err(match error.size_limit() {
@@ -124,9 +124,9 @@ impl Expression {
     }
 }
 
-fn parsed(pattern: &str) -> Result<Hir, regex_syntax::Error> {
+fn parsed(pattern: &str) -> Result<Hir, Box<regex_syntax::Error>> {
     // Paths are ASCII by then; without Unicode classes an expression takes a tenth of the memory.
-    ParserBuilder::new().unicode(false).utf8(false).build().parse(pattern)
+    ParserBuilder::new().unicode(false).utf8(false).build().parse(pattern).map_err(Box::new)
 }
 
 /// Compiles what [`Expression::parse`] accepted.
@@ -135,7 +135,8 @@ fn compiled(pattern: &str) -> Regex {
     let hir = parsed(pattern).expect("it was parsed when it was loaded");
     let anchored = Hir::concat(vec![Hir::look(Look::Start), hir]);
     // It was measured without what the anchor and searching backwards add.
-    let config = meta::Config::new().utf8_empty(false).nfa_size_limit(None);
+    let config =
+        meta::Config::new().utf8_empty(false).which_captures(WhichCaptures::Implicit).nfa_size_limit(None);
     let regex = meta::Builder::new().configure(config).build_from_hir(&anchored);
     regex.expect("nothing but its size could be refused")
 }
@@ -197,6 +198,9 @@ mod tests {
         let look = "look-around, including look-ahead and look-behind, is not supported";
         refused("~/a\\p{L}", "\"~/a\\\\p{L}\" does not compile: Unicode not allowed here");
         refused("~/[a-z]{60000}", "\"~/[a-z]{60000}\" is too large: it comes to over 1048576 bytes");
+        let nested = "((((((x{50}){50}){50}){50}){50}){50})";
+        let large = format!("\"~/{nested}\" is too large: it comes to over 1048576 bytes");
+        refused(&format!("~/{nested}"), &large);
         refused("~/(?!a)", &format!("\"~/(?!a)\" does not compile: {look}"));
     }
 
@@ -217,6 +221,7 @@ mod tests {
         expression("~/(?i)a", "/", "/A", Some(2));
         expression("~/a?b", "/", "/b", Some(2));
         expression("~/a{2}b", "/", "/aab", Some(4));
+        expression("~/((a)|(b)){900}$", "/", &format!("/{}", "ab".repeat(450)), Some(901));
         expression("~/[^/]+/x", "/", "/%C3%A9/x", Some(9));
     }
 
