@@ -30,8 +30,8 @@ pub struct PathPattern {
 
 #[derive(Debug, Clone)]
 struct Expression {
-    /// What every path that matches has somewhere after the prefix; may be empty.
-    literal: Box<[u8]>,
+    /// Texts that every path that matches has somewhere after the prefix; none is empty.
+    literals: Box<[Box<[u8]>]>,
     /// Made by the first request that needs it: most of many never are.
     regex: OnceLock<Regex>,
 }
@@ -71,9 +71,9 @@ impl PathPattern {
         &self.prefix
     }
 
-    /// What every path that matches has somewhere; empty if nothing is known beyond the prefix.
-    pub(super) fn literal(&self) -> &[u8] {
-        self.expression.as_ref().map_or(&[], |expression| &expression.literal)
+    /// Texts that every path that matches has somewhere beyond the prefix, each of which is not empty.
+    pub(super) fn literals(&self) -> &[Box<[u8]>] {
+        self.expression.as_ref().map_or(&[], |expression| &expression.literals)
     }
 
     /// How much of `path`, which begins with the prefix, matches.
@@ -108,7 +108,7 @@ impl Expression {
         let hir = parsed(pattern).map_err(|error| regex_problem(text, &error))?;
         let size = thompson::Config::new()
             .utf8(false)
-            .which_captures(WhichCaptures::None)
+            .which_captures(WhichCaptures::Implicit)
             .nfa_size_limit(Some(LARGEST));
         if let Err(error) = Compiler::new().configure(size).build_from_hir(&hir) {
             return Err(match error.size_limit() {
@@ -119,14 +119,14 @@ impl Expression {
         let mut literals = vec![Vec::new()];
         collect_literals(&hir, &mut literals);
         let prefix = String::from_utf8_lossy(&literals[0]).into();
-        let literal = literals.into_iter().skip(1).max_by_key(Vec::len).unwrap_or_default().into();
-        Ok((prefix, Self { literal, regex: OnceLock::new() }))
+        let rest = literals.into_iter().skip(1).filter(|literal| !literal.is_empty());
+        Ok((prefix, Self { literals: rest.map(Vec::into).collect(), regex: OnceLock::new() }))
     }
 }
 
-fn parsed(pattern: &str) -> Result<Hir, regex_syntax::Error> {
+fn parsed(pattern: &str) -> Result<Hir, Box<regex_syntax::Error>> {
     // Paths are ASCII by then; without Unicode classes an expression takes a tenth of the memory.
-    ParserBuilder::new().unicode(false).utf8(false).build().parse(pattern)
+    ParserBuilder::new().unicode(false).utf8(false).build().parse(pattern).map_err(Box::new)
 }
 
 /// Compiles what [`Expression::parse`] accepted.
@@ -135,7 +135,8 @@ fn compiled(pattern: &str) -> Regex {
     let hir = parsed(pattern).expect("it was parsed when it was loaded");
     let anchored = Hir::concat(vec![Hir::look(Look::Start), hir]);
     // It was measured without what the anchor and searching backwards add.
-    let config = meta::Config::new().utf8_empty(false).nfa_size_limit(None);
+    let config =
+        meta::Config::new().utf8_empty(false).which_captures(WhichCaptures::Implicit).nfa_size_limit(None);
     let regex = meta::Builder::new().configure(config).build_from_hir(&anchored);
     regex.expect("nothing but its size could be refused")
 }
@@ -197,6 +198,9 @@ mod tests {
         let look = "look-around, including look-ahead and look-behind, is not supported";
         refused("~/a\\p{L}", "\"~/a\\\\p{L}\" does not compile: Unicode not allowed here");
         refused("~/[a-z]{60000}", "\"~/[a-z]{60000}\" is too large: it comes to over 1048576 bytes");
+        let nested = "((((((x{50}){50}){50}){50}){50}){50})";
+        let large = format!("\"~/{nested}\" is too large: it comes to over 1048576 bytes");
+        refused(&format!("~/{nested}"), &large);
         refused("~/(?!a)", &format!("\"~/(?!a)\" does not compile: {look}"));
     }
 
@@ -217,6 +221,7 @@ mod tests {
         expression("~/(?i)a", "/", "/A", Some(2));
         expression("~/a?b", "/", "/b", Some(2));
         expression("~/a{2}b", "/", "/aab", Some(4));
+        expression("~/((a)|(b)){900}$", "/", &format!("/{}", "ab".repeat(450)), Some(901));
         expression("~/[^/]+/x", "/", "/%C3%A9/x", Some(9));
     }
 
@@ -228,18 +233,19 @@ mod tests {
     }
 
     #[test]
-    fn an_expression_tells_the_longest_text_after_its_prefix() {
+    fn an_expression_tells_the_texts_after_its_prefix() {
         for (text, expected) in [
-            ("/abc", ""),
-            ("~/abc", ""),
-            ("~/[^/]+/orders$", "/orders"),
-            ("~/a/[^/]+/(?<what>orders)/x[0-9]+/y", "/orders/x"),
-            ("~/(a|b)/c?/d+", "/"),
-            ("~/(a|b)", ""),
-            ("~/a?(?i)b1", "1"),
+            ("/abc", &[][..]),
+            ("~/abc", &[]),
+            ("~/[^/]+/orders$", &["/orders"]),
+            ("~/a/[^/]+/(?<what>orders)/x[0-9]+/y", &["/orders/x", "/y"]),
+            ("~/(a|b)/c?/d+", &["/", "/"]),
+            ("~/(a|b)", &[]),
+            ("~/a?(?i)b1", &["1"]),
         ] {
             let pattern = PathPattern::parse(text).unwrap();
-            assert_eq!(String::from_utf8_lossy(pattern.literal()), expected, "{text}");
+            let literals: Vec<_> = pattern.literals().iter().map(|it| String::from_utf8_lossy(it)).collect();
+            assert_eq!(literals, expected, "{text}");
         }
     }
 

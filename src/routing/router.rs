@@ -46,18 +46,18 @@ impl Router {
         let mut entries: Vec<_> =
             routes.iter().enumerate().flat_map(|(at, route)| Entry::all(at, route)).collect();
         entries.sort_by_cached_key(|entry| entry.priority(&routes));
-        let mut hosts = Hosts::<Vec<(&str, (&[u8], Candidate))>>::default();
+        let mut hosts = Hosts::<Vec<(&str, (&[Box<[u8]>], Candidate))>>::default();
         for (rank, entry) in entries.iter().enumerate() {
             let route = &routes[entry.route];
             let pattern = entry.pattern(route);
             let prefix = pattern.map_or("", PathPattern::prefix);
-            let literal = pattern.map_or(&[][..], PathPattern::literal);
+            let literals = pattern.map_or(&[][..], PathPattern::literals);
             if route.rule.hosts.is_empty() {
-                hosts.entry(None).push((prefix, (literal, Candidate { rank, port: None })));
+                hosts.entry(None).push((prefix, (literals, Candidate { rank, port: None })));
             }
             for host in &route.rule.hosts {
                 let candidate = Candidate { rank, port: host.port };
-                hosts.entry(Some(host)).push((prefix, (literal, candidate)));
+                hosts.entry(Some(host)).push((prefix, (literals, candidate)));
             }
         }
         let hosts = hosts.map(|pairs| Prefixes::new(pairs, Literals::new));
