@@ -175,10 +175,11 @@ impl Policy {
             Err(Refused::Denied(denial)) => return Ok((Decided::Stranger(denial), soon(question.now))),
             Err(undecided) => return Err(undecided),
         };
-        Ok(match self.judge(who, question) {
-            Ok((permit, until)) => (Decided::Permitted(Arc::new(permit)), until),
-            Err(denial) => (Decided::Unwelcome(denial), soon(question.now)),
-        })
+        match self.judge(who, question) {
+            Ok((permit, until)) => Ok((Decided::Permitted(Arc::new(permit)), until)),
+            Err(Refused::Denied(denial)) => Ok((Decided::Unwelcome(denial), soon(question.now))),
+            Err(undecided) => Err(undecided),
+        }
     }
 
     /// The plugins that say who the caller is.
@@ -198,10 +199,10 @@ impl Policy {
     }
 
     /// The plugins that say whether such a caller may pass, and what the service is told.
-    fn judge(&self, mut who: Authenticated, question: &Question<'_>) -> Result<(Permit, UnixTime), Denial> {
+    fn judge(&self, mut who: Authenticated, question: &Question<'_>) -> Result<(Permit, UnixTime), Refused> {
         let told = self.told_by_metadata(&who, question.peer);
         if let Some(plugin) = &self.callista_mtls_auth {
-            who = plugin.authenticate(who, question.peer, question.now)?;
+            who = plugin.authenticate(who, question)?;
         }
         let mut headers = who.headers(&self.identity_headers);
         if let (Some(plugin), Some(certificate)) = (&self.tls_metadata_headers, told) {

@@ -92,6 +92,8 @@ impl Revocation {
             [("SKIP", Check::Skip), ("IGNORE_CA_ERROR", Check::IgnoreCaError), ("STRICT", Check::Strict)];
         let check = problems.note(value::word(mode, &words));
         match check {
+            // With CAs in the settings too, these are those of Callista's mtls-auth.
+            _ if declared && cas_named => {}
             _ if declared => undeclared(settings, problems),
             Some(Check::Skip) => in_vain(settings, problems),
             Some(_) if !cas_named => {

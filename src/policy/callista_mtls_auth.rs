@@ -10,13 +10,13 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, StatusCode};
-use rustls::pki_types::UnixTime;
 
-use super::Denial;
 use super::authenticated::Authenticated;
 use super::permit::Headers;
-use crate::identity::{Certificate, DistinguishedName, Peer, nginx};
+use super::{Denial, Question, Refused, revocation};
+use crate::identity::{Certificate, DistinguishedName, nginx};
 use crate::message::reply::Reply;
+use crate::tls::revocation::Fetching;
 use crate::tls::trust::ChainVerifier;
 
 /// The plugin, ready to judge.
@@ -24,6 +24,8 @@ use crate::tls::trust::ChainVerifier;
 pub struct CallistaMtlsAuth {
     /// Whose certificates are accepted: nginx's `ssl_client_certificate`.
     pub verifier: Arc<ChainVerifier>,
+    /// How it is asked whether certificates were taken back; `None`: it is not.
+    pub revocation: Option<Arc<Fetching>>,
     /// Of the refusal; the default is 401.
     pub error_response_code: StatusCode,
     /// For the percent-encoded PEM.
@@ -63,18 +65,23 @@ impl CallistaMtlsAuth {
     pub(super) fn authenticate(
         &self,
         so_far: Authenticated,
-        peer: &Peer,
-        now: UnixTime,
-    ) -> Result<Authenticated, Denial> {
-        let refused = |reason: String| Denial::new(self.refusal(), reason);
+        question: &Question<'_>,
+    ) -> Result<Authenticated, Refused> {
+        let refused = |reason: &str| Denial::new(self.refusal(), reason);
         let certificate =
-            peer.certificate().ok_or_else(|| refused("the client sent no certificate".into()))?;
-        let accepted =
-            self.verifier.verify(certificate, now).map_err(|untrusted| refused(untrusted.to_string()))?;
+            question.peer.certificate().ok_or_else(|| refused("the client sent no certificate"))?;
+        let verified = self.verifier.verify(certificate, question.now);
+        let accepted = verified.map_err(|untrusted| refused(&untrusted.to_string()))?;
+        let links: Vec<_> = self.verifier.links(certificate, &accepted).collect();
+        let valid = revocation::judge(certificate, &links, self.revocation.as_ref(), question);
+        let until = valid.map_err(|why| match why {
+            Refused::Denied(denial) => Refused::Denied(refused(&denial.reason)),
+            undecided => undecided,
+        })?;
         let found = Authenticated {
             certificate: Some(Arc::clone(certificate)),
             is_proven: so_far.is_proven,
-            ..Authenticated::nobody(accepted.until)
+            ..Authenticated::nobody(until.min(accepted.until))
         };
         Ok(so_far.then(found))
     }

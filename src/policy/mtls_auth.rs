@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use http::StatusCode;
-use rustls::pki_types::{CertificateDer, UnixTime};
+use rustls::pki_types::UnixTime;
 
 use super::authenticated::Authenticated;
 use super::credentials::Credentials;
@@ -112,7 +112,9 @@ impl MtlsAuth {
             .verify(certificate, question.now)
             .map_err(|untrusted| Denial::new(Reply::NOT_VERIFIED, untrusted.to_string()))?;
         let issuers: Vec<_> = self.verifier.issuers(certificate, &accepted).collect();
-        let until = self.valid(certificate, &issuers, question)?.min(accepted.until);
+        let links: Vec<_> = self.verifier.links(certificate, &accepted).collect();
+        let valid = revocation::judge(certificate, &links, self.revocation.as_ref(), question)?;
+        let until = valid.min(accepted.until);
         let found = Authenticated {
             certificate: Some(Arc::clone(certificate)),
             is_proven: true,
@@ -130,19 +132,6 @@ impl MtlsAuth {
         }
         let consumer = Some(unmatched(certificate, default.as_deref(), known.0)?.clone());
         Ok(Authenticated { consumer, told: Some(Arc::clone(certificate)), ..found })
-    }
-
-    /// Until when the certificate, and those between it and the trusted CA, are known not to be revoked.
-    fn valid(
-        &self,
-        certificate: &PeerCertificate,
-        issuers: &[&CertificateDer<'static>],
-        question: &Question<'_>,
-    ) -> Result<UnixTime, Refused> {
-        match &self.revocation {
-            None => Ok(certificate.leaf.validity().not_after),
-            Some(settings) => revocation::judge(certificate.leaf.der(), issuers, settings, question),
-        }
     }
 }
 

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use rustls::pki_types::{CertificateDer, UnixTime};
 
 use super::{Denial, Question, Refused};
+use crate::identity::PeerCertificate;
 use crate::message::reply::Reply;
 use crate::tls::revocation::{Check, Doubt, Fetching, Query, Status};
 
@@ -28,16 +29,17 @@ impl Statuses for NobodyKnows {
     }
 }
 
-/// Until when a leaf may be used, whose accepted path goes over `issuers` to a trusted CA, the last of them.
-/// Nobody is asked about that one: whoever trusts it knows.
+/// Until when a certificate may be used, whose accepted path goes over `issuers` to a trusted CA, the last of
+/// them. Nobody is asked about that one: whoever trusts it knows. Without `settings` nobody is asked at all.
 pub(super) fn judge(
-    leaf: &CertificateDer<'static>,
+    certificate: &PeerCertificate,
     issuers: &[&CertificateDer<'static>],
-    settings: &Arc<Fetching>,
+    settings: Option<&Arc<Fetching>>,
     question: &Question<'_>,
 ) -> Result<UnixTime, Refused> {
-    let certificates = [leaf].into_iter().chain(issuers.iter().copied());
-    let (mut until, mut unknown) = (NEVER, Vec::new());
+    let (mut until, mut unknown) = (certificate.leaf.validity().not_after, Vec::new());
+    let Some(settings) = settings else { return Ok(until) };
+    let certificates = [certificate.leaf.der()].into_iter().chain(issuers.iter().copied());
     for (depth, (certificate, issuer)) in certificates.zip(issuers).enumerate() {
         let query = Query::new(certificate, issuer, Arc::clone(settings))
             .map_err(|refused| denied(format!("where to ask for revocation cannot be told: {refused}")))?;
@@ -74,6 +76,3 @@ fn of(status: &Status, depth: usize) -> String {
 fn denied(reason: String) -> Refused {
     Refused::Denied(Denial::new(Reply::NOT_VERIFIED, reason))
 }
-
-/// Later than any certificate ends.
-const NEVER: UnixTime = UnixTime::since_unix_epoch(std::time::Duration::from_secs(u64::MAX / 2));

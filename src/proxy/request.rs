@@ -64,7 +64,7 @@ fn check_host(request: &Request<Body>) -> Result<(), Refusal> {
         "the request has more than one Host"
     } else if host.is_none() && authority.is_none() && request.version() == Version::HTTP_11 {
         "the request has no Host"
-    } else if !host.is_none_or(is_host) || authority.is_some_and(|it| it.as_str().contains('@')) {
+    } else if !host.is_none_or(is_host) || authority.is_some_and(is_odd) {
         // With preserve_host it would have to become part of a URI.
         "the request's Host is no host"
     } else {
@@ -73,12 +73,23 @@ fn check_host(request: &Request<Body>) -> Result<(), Refusal> {
     Err(Refusal::new(Reply::BAD_REQUEST, reason))
 }
 
+fn is_odd(authority: &Authority) -> bool {
+    authority.as_str().contains('@') || has_empty_label(authority.as_str().as_bytes())
+}
+
 /// A name or an address, with or without a port; empty where the client knows none.
 fn is_host(value: &HeaderValue) -> bool {
     // Most are plain names, which need no parser.
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() | (byte == b'.') | (byte == b'-');
-    (value.len() <= MAX_NAME && value.as_bytes().iter().all(|byte| is_plain(*byte)))
-        || Authority::try_from(value.as_bytes()).is_ok_and(|it| !it.as_str().contains('@'))
+    let bytes = value.as_bytes();
+    let is_name = bytes.len() <= MAX_NAME && bytes.iter().all(|byte| is_plain(*byte));
+    !has_empty_label(bytes)
+        && (is_name || Authority::try_from(bytes).is_ok_and(|it| !it.as_str().contains('@')))
+}
+
+/// By which a route for the host would be missed, and a more general one found.
+fn has_empty_label(host: &[u8]) -> bool {
+    host.first() == Some(&b'.') || host.windows(2).any(|pair| pair == b"..")
 }
 
 /// Of a name in DNS (RFC 1035 2.3.4).

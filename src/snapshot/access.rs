@@ -47,31 +47,42 @@ fn revocation(
     cas: &CaFiles,
     now: UnixTime,
 ) -> Result<Option<Arc<Fetching>>, Problems> {
-    if said.check == Check::Skip {
-        return Ok(None);
-    }
-    let mut crl_files = CrlFiles::of(&caller_cas(cas, now)?);
+    let lists = crl_files(said, &caller_cas(cas, now)?, now)?;
+    Ok(fetching(said, &Arc::new(lists)))
+}
+
+/// The CRL files of the settings, each of which must be a current list of one of these CAs.
+pub(super) fn crl_files(
+    said: &config::Revocation,
+    cas: &[CertificateDer<'static>],
+    now: UnixTime,
+) -> Result<CrlFiles, Problems> {
+    let mut lists = CrlFiles::of(cas);
     let mut problems = Problems::default();
     for list in &said.crl_files {
         let unusable = |error: CrlError| Problem::new(list, error.to_string(), LISTS_ADVICE);
-        let added = files::revocation_list(list).and_then(|der| crl_files.add(&der, now).map_err(unusable));
+        let added = files::revocation_list(list).and_then(|der| lists.add(&der, now).map_err(unusable));
         problems.note(added);
     }
-    if !problems.is_empty() {
-        return Err(problems);
-    }
-    Ok(Some(Arc::new(Fetching {
-        check: said.check,
-        timeout: said.http_timeout,
-        ttl: said.cert_cache_ttl,
-        crl_files,
-        hosts: Hosts::new(said.hosts.iter().cloned()),
-        http_proxy: said.http_proxy.clone(),
-        https_proxy: said.https_proxy.clone(),
-    })))
+    if problems.is_empty() { Ok(lists) } else { Err(problems) }
 }
 
-pub(super) const LISTS_ADVICE: &str = "give the current CRL of a CA in mtls_auth_ca_certificates";
+/// As the settings say; `None` where they do not check revocation.
+pub(super) fn fetching(said: &config::Revocation, crl_files: &Arc<CrlFiles>) -> Option<Arc<Fetching>> {
+    (said.check != Check::Skip).then(|| {
+        Arc::new(Fetching {
+            check: said.check,
+            timeout: said.http_timeout,
+            ttl: said.cert_cache_ttl,
+            crl_files: Arc::clone(crl_files),
+            hosts: Hosts::new(said.hosts.iter().cloned()),
+            http_proxy: said.http_proxy.clone(),
+            https_proxy: said.https_proxy.clone(),
+        })
+    })
+}
+
+const LISTS_ADVICE: &str = "give the current CRL of a CA that is trusted for callers";
 
 /// Each reference is judged by itself, so that the wrong one of several is named.
 pub(super) fn caller_cas(cas: &CaFiles, now: UnixTime) -> Result<Vec<CertificateDer<'static>>, Problems> {

@@ -70,7 +70,7 @@ impl Loading<'_> {
             let advice = "add ca_certificates, and an mtls-auth that names them";
             problems.push(Problem::new(self.source.said(), what, advice));
         }
-        let effective = Effective::of(self, &mut problems);
+        let effective = Effective::of(self.model);
         let judges = Judges::new(self, &mut problems);
         let policies = judges.policies(&effective, &mut problems);
         let gate = judges.gate(&effective, &policies, &mut problems);

@@ -23,15 +23,23 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// Replaces the published snapshot whenever one of its files changes, for as long as it is polled.
 pub async fn replace_on_change(config: Config, published: Arc<ArcSwap<Snapshot>>) {
     let mut told = BTreeSet::new();
+    let (mut before, mut refused) = (None, None);
     loop {
         tokio::time::sleep(LOOK_EVERY).await;
-        if !published.load().stamps.have_changed(&config) {
+        let now = Stamps::of(&config);
+        let is_new = now != published.load().stamps && Some(&now) != refused.as_ref();
+        // Half a declarative file can be a whole one that says less: it must have come to rest. Half a
+        // certificate is none.
+        let is_resting = config.declarative.is_none() || before.replace(now.clone()).as_ref() == Some(&now);
+        if !is_new || !is_resting {
             continue;
         }
         let what = if config.declarative.is_some() { "configuration files" } else { "certificates" };
         // On a thread of its own: a large file takes a while, in which connections are accepted all the same.
         let again = config.clone();
         match tokio::task::spawn_blocking(move || Snapshot::load(&again, UnixTime::now())).await {
+            // Changed while it was read: it is looked at again.
+            Ok(Ok(_)) if config.declarative.is_some() && Stamps::of(&config) != now => {}
             Ok(Ok(snapshot)) => {
                 published.store(Arc::new(snapshot));
                 told.clear();
@@ -44,6 +52,7 @@ pub async fn replace_on_change(config: Config, published: Arc<ArcSwap<Snapshot>>
                         tracing::warn!("the last good {what} stay in force: {problem}");
                     }
                 }
+                refused = Some(now);
             }
             Err(error) => tracing::error!("reading {what} again failed: {error}"),
         }
@@ -52,7 +61,7 @@ pub async fn replace_on_change(config: Config, published: Arc<ArcSwap<Snapshot>>
 
 /// How the files of a snapshot looked just before they were read, so that no change in
 /// between is missed.
-#[derive(Debug)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Stamps(Vec<(PathBuf, Stamp)>);
 
 /// What tells one state of a file from another; `None` while there is none.
@@ -62,14 +71,6 @@ impl Stamps {
     /// Looks at every file the configuration names.
     pub(super) fn of(config: &Config) -> Self {
         Self(files::named_by(config).into_iter().map(|path| (path.clone(), look(&path))).collect())
-    }
-
-    /// Whether one looks otherwise, is gone or new.
-    fn have_changed(&self, config: &Config) -> bool {
-        let named = files::named_by(config);
-        let is_same =
-            |(path, (known, stamp)): (&PathBuf, &(PathBuf, Stamp))| path == known && look(path) == *stamp;
-        named.len() != self.0.len() || !named.iter().zip(&self.0).all(is_same)
     }
 }
 

@@ -63,7 +63,7 @@ pub struct Fetching {
     /// `cert_cache_ttl`: how long a status counts, if it does not end before.
     pub ttl: Duration,
     /// Asked first.
-    pub crl_files: CrlFiles,
+    pub crl_files: Arc<CrlFiles>,
     /// Which hosts may be called.
     pub hosts: Hosts,
     /// For http URLs.

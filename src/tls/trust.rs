@@ -147,6 +147,17 @@ impl ChainVerifier {
         })
     }
 
+    /// The same, but of the anchor one form alone: each has issued the one before it.
+    pub fn links<'a>(
+        &'a self,
+        peer: &'a PeerCertificate,
+        accepted: &'a Accepted,
+    ) -> impl Iterator<Item = &'a CertificateDer<'static>> {
+        let anchors = peer.chain.len() + self.intermediates.len();
+        let below = accepted.path.iter().take_while(|at| **at < anchors).count();
+        self.issuers(peer, accepted).take(below + 1)
+    }
+
     fn judge(&self, peer: &PeerCertificate, now: UnixTime) -> Result<Accepted, Untrusted> {
         let leaf = EndEntityCert::try_from(peer.leaf.der()).map_err(|error| self.reason(&error, peer))?;
         let intermediates: Vec<_> = peer.chain.iter().chain(&self.intermediates).cloned().collect();

@@ -4,7 +4,7 @@ use mtls_bridge::pki::{Authority, Leaf};
 use serde_json::json;
 
 use crate::support::bridge::{Bridge, Setup};
-use crate::support::client::{Answer, curl, curl_anonymous, curl_as};
+use crate::support::client::{Answer, curl, curl_anonymous, curl_as, curl_fails};
 use crate::support::declarative::{CA_ID, declaring};
 use crate::support::pki::Pki;
 use crate::support::services::Echo;
@@ -268,6 +268,37 @@ services:
     let ended = ask("/ended");
     assert_eq!((ended.status, &ended.json()["message"]), (451, &json!("Gone home")));
     assert_eq!((ask("/kept-out").status, ask("/let-in").status), (403, 200));
+}
+
+#[test]
+fn the_protocols_of_a_plugin_exclude_no_route() {
+    let text =
+        guarded("skip_consumer_lookup: true", "").replace("paths: [/]", "paths: [/], protocols: [http]");
+    let node = node(&text.replace("{name: mtls-auth,", "{name: mtls-auth, protocols: [https, grpcs],"));
+    // A route for http takes https as well, and must not lose its guard by it.
+    assert_eq!((node.anonymous().status, node.by("client").status), (401, 200));
+}
+
+#[test]
+fn a_host_with_an_empty_label_is_no_host() {
+    let node = node(r#"services: [{name: s, url: "http://{{service}}", routes: [{name: r, paths: [/]}]}]"#);
+    for host in ["Host: secure.example..", "Host: .secure.example", "Host: a..b:80"] {
+        assert_eq!(curl_anonymous(&node.pki, &["-H", host, &node.url()]).status, 400, "{host}");
+    }
+}
+
+#[test]
+fn where_the_handshake_is_to_refuse_a_file_that_cannot_have_it_does_not_start() {
+    let (pki, echo) = (Pki::new(), Echo::start());
+    let text = guarded("skip_consumer_lookup: true", "");
+    let node = declaring(&pki, echo.address, &text).env("MTLS_AUTH_HANDSHAKE", "require").start();
+    let arguments =
+        ["--cacert", pki.path("ca.crt").to_str().unwrap(), &format!("{}/", node.https())].map(str::to_owned);
+    assert_ne!(curl_fails(&arguments.each_ref().map(String::as_str)), 0);
+    assert_eq!(curl_as(&pki, "client", &[&format!("{}/", node.https())]).status, 200);
+    let open = r#"services: [{name: s, url: "http://{{service}}", routes: [{name: r, paths: [/]}]}]"#;
+    let refused = declaring(&pki, echo.address, open).env("MTLS_AUTH_HANDSHAKE", "require").refused();
+    assert!(refused.line().contains("one global plugin alone"), "{}", refused.text);
 }
 
 #[test]

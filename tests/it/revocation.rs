@@ -186,6 +186,41 @@ fn a_list_in_a_file_needs_no_network() {
 }
 
 #[test]
+fn a_list_of_an_intermediate_counts_where_only_its_root_is_trusted() {
+    let issued = issued("subjectAltName = DNS:x.example");
+    issued.crl();
+    let node = issued.node("IGNORE_CA_ERROR").env("MTLS_AUTH_CRL_FILES", issued.made.path("list.pem"));
+    let text = issued.pki.text("kong.yaml");
+    let both = "[11111111-1111-4111-8111-111111111111, 22222222-2222-4222-8222-222222222222]";
+    assert!(text.contains(both));
+    issued.pki.write("kong.yaml", text.replace(both, "[11111111-1111-4111-8111-111111111111]"));
+    let node = node.start();
+    assert_eq!((issued.ask(&node, "good").status, issued.ask(&node, "revoked").status), (200, 401));
+}
+
+#[test]
+fn callistas_plugin_checks_what_the_settings_say() {
+    let issued = issued("subjectAltName = DNS:x.example");
+    issued.crl();
+    let cas = issued.made.join("callers.crt", &["ca.crt", "intermediate.crt"]);
+    let text = format!(
+        "_format_version: \"3.0\"\nplugins: [{{name: mtls-auth, config: {{upstream_cert_cn_header: X-Caller}}}}]\n\
+         services: [{{name: s, url: \"http://{}\", routes: [{{name: r, paths: [/]}}]}}]\n",
+        issued.echo.address
+    );
+    let node = issued
+        .node("SKIP")
+        .env("DECLARATIVE_CONFIG", written(&issued.pki, &text, &[]))
+        .env("MTLS_AUTH_CA_CERTIFICATES", cas)
+        .env("MTLS_AUTH_REVOCATION_CHECK_MODE", "STRICT")
+        .env("MTLS_AUTH_CRL_FILES", issued.made.path("list.pem"))
+        .start();
+    assert_eq!(issued.ask(&node, "good").received("x-caller"), ["good"]);
+    let revoked = issued.ask(&node, "revoked");
+    assert_eq!((revoked.status, revoked.body.contains("mTLS client not provided or invalid")), (401, true));
+}
+
+#[test]
 fn an_address_within_is_not_asked_unless_it_is_listed() {
     let inside = answering(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
     let issued = issued(&ocsp_at(inside));

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::pki::Validity;
-use crate::tls::revocation::{Check, CrlFiles, Doubt, Fetching, Hosts, Status};
+use crate::tls::revocation::{Check, Doubt, Fetching, Hosts, Status};
 
 const NO_CERTIFICATE: &str = "401 No required TLS certificate was sent";
 const NOT_VERIFIED: &str = "401 TLS certificate failed verification";
@@ -117,7 +117,7 @@ fn fetching(check: Check) -> Arc<Fetching> {
         check,
         timeout: Duration::from_secs(1),
         ttl: Duration::from_secs(60),
-        crl_files: CrlFiles::default(),
+        crl_files: Arc::default(),
         hosts: Hosts::new([]),
         http_proxy: None,
         https_proxy: None,

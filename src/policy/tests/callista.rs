@@ -14,6 +14,7 @@ fn name(name: &'static str) -> HeaderName {
 /// Nothing is told.
 fn plugin(world: &World) -> CallistaMtlsAuth {
     CallistaMtlsAuth {
+        revocation: None,
         verifier: world.verifier(),
         error_response_code: StatusCode::UNAUTHORIZED,
         upstream_cert_header: None,

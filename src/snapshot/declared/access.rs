@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use http::{HeaderName, HeaderValue, StatusCode};
+use rustls::pki_types::CertificateDer;
 
 use super::Loading;
 use super::plugins::{Effective, Name, Set};
@@ -19,7 +20,7 @@ use crate::config::{Problem, Problems};
 use crate::identity::Fingerprint;
 use crate::policy::{self, Consumers, Policy};
 use crate::snapshot::{access, files};
-use crate::tls::revocation::{Check, CrlError, CrlFiles, Fetching, Hosts, Proxy};
+use crate::tls::revocation::{Check, CrlFiles, Fetching, Hosts, Proxy};
 use crate::tls::trust::ChainVerifier;
 
 /// CAs of the model, and whether an intermediate among them is enough.
@@ -32,8 +33,8 @@ pub(super) struct Judges<'a> {
     /// The CAs of the settings, which Callista's plugin trusts.
     callers: Option<Arc<ChainVerifier>>,
     verifiers: RefCell<HashMap<Trust, Arc<ChainVerifier>>>,
-    /// The CRL files of the settings, in DER.
-    lists: Vec<Vec<u8>>,
+    /// The CRL files of the settings: of any CA of the file, or of the settings.
+    lists: Arc<CrlFiles>,
 }
 
 impl<'a> Judges<'a> {
@@ -50,15 +51,9 @@ impl<'a> Judges<'a> {
             problems.collect(access::verifier(auth, *now)).map(Arc::new)
         });
         let consumers = Arc::new(Consumers::new(model.consumers.iter().map(|one| consumer(loading, one))));
-        let judges = Self {
-            loading,
-            consumers,
-            callers,
-            verifiers: RefCell::default(),
-            lists: lists(loading, problems),
-        };
-        judges.check_lists(problems);
-        judges
+        let lists = problems.collect(access::crl_files(&config.access.revocation, &cas(loading), *now));
+        let lists = Arc::new(lists.unwrap_or_default());
+        Self { loading, consumers, callers, verifiers: RefCell::default(), lists }
     }
 
     /// One policy per set of plugins, in their order.
@@ -85,6 +80,11 @@ impl<'a> Judges<'a> {
         // The same as a route's, if there is one: what was decided for a connection is decided for both.
         let known = effective.sets.iter().position(|other| *other == set).and_then(|at| policies.get(at));
         Some(known.cloned().unwrap_or_else(|| Arc::new(self.policy(&set, problems))))
+    }
+
+    /// The CAs of the settings.
+    pub(super) fn callers(&self) -> Option<&Arc<ChainVerifier>> {
+        self.callers.as_ref()
     }
 
     /// Whose certificates a plugin asks for; `None` where that cannot be told, or where it asks nobody.
@@ -195,6 +195,7 @@ impl<'a> Judges<'a> {
         let header = |said: &Option<Box<str>>| said.as_deref().and_then(name);
         Ok(policy::CallistaMtlsAuth {
             verifier,
+            revocation: access::fetching(&self.loading.config.access.revocation, &self.lists),
             error_response_code: status(fields.error_response_code),
             upstream_cert_header: header(&fields.upstream_cert_header),
             upstream_cert_fingerprint_header: header(&fields.upstream_cert_fingerprint_header),
@@ -233,38 +234,26 @@ impl<'a> Judges<'a> {
         let proxy = |said: &Option<(Box<str>, u16)>| {
             said.as_ref().map(|(host, port)| Proxy { host: host.to_string(), port: *port })
         };
-        let mut crl_files = CrlFiles::of(&self.loading.authorities(&fields.ca_certificates));
-        for list in &self.lists {
-            // Of another plugin's CA, then; `check_lists` has seen to it that it is somebody's.
-            let _ = crl_files.add(list, self.loading.now);
-        }
         Some(Arc::new(Fetching {
             check,
             timeout: fields.http_timeout,
             ttl: fields.cert_cache_ttl,
-            crl_files,
+            crl_files: Arc::clone(&self.lists),
             hosts: Hosts::new(self.loading.config.access.revocation.hosts.iter().cloned()),
             http_proxy: proxy(&fields.proxies.http),
             https_proxy: proxy(&fields.proxies.https),
         }))
     }
-
-    /// Each list must be a current one of some CA of the file.
-    fn check_lists(&self, problems: &mut Problems) {
-        let every: Vec<_> = (0..self.loading.model.ca_certificates.len()).collect();
-        let mut all = CrlFiles::of(&self.loading.authorities(&every));
-        for (said, list) in self.loading.config.access.revocation.crl_files.iter().zip(&self.lists) {
-            let unusable = |error: CrlError| Problem::new(said, error.to_string(), access::LISTS_ADVICE);
-            problems.note(all.add(list, self.loading.now).map_err(unusable));
-        }
-    }
 }
 
-/// The CRL files that can be read.
-fn lists(loading: &Loading<'_>, problems: &mut Problems) -> Vec<Vec<u8>> {
-    let said = &loading.config.access.revocation.crl_files;
-    let read: Option<Vec<_>> = said.iter().map(|said| problems.note(files::revocation_list(said))).collect();
-    read.unwrap_or_default()
+/// Every CA that a caller's certificate may come from.
+fn cas(loading: &Loading<'_>) -> Vec<CertificateDer<'static>> {
+    let every: Vec<_> = (0..loading.model.ca_certificates.len()).collect();
+    let mut cas = loading.authorities(&every);
+    // What is wrong with these is told where they are read.
+    let said = loading.config.access.mtls_auth.as_ref().map(|auth| &auth.ca_certificates);
+    cas.extend(said.and_then(|said| access::caller_cas(said, loading.now).ok()).into_iter().flatten());
+    cas
 }
 
 fn consumer(loading: &Loading<'_>, consumer: &Consumer) -> policy::NewConsumer {

@@ -96,11 +96,18 @@ fn does_ask(plugin: &Plugin) -> bool {
     )
 }
 
-/// `mtls_auth_handshake=require`, which can be kept where one global plugin judges everybody.
+/// `mtls_auth_handshake=require`: by the CAs of the settings, as nginx's `ssl_verify_client on` has it, or
+/// where one global plugin judges everybody, by its CAs.
 fn required(loading: &Loading<'_>, judges: &Judges<'_>, asking: &[&Plugin]) -> Option<Asks> {
     let handshake = loading.config.server_tls.as_ref().and_then(|tls| tls.handshake);
+    if handshake != Some(Handshake::Require) {
+        return None;
+    }
+    if let Some(callers) = judges.callers() {
+        return Some(Asks::Require(Hints::default(), Arc::clone(callers)));
+    }
     let [only] = asking else { return None };
-    if handshake != Some(Handshake::Require) || only.scope != Scope::Global {
+    if only.scope != Scope::Global {
         return None;
     }
     let verifier: Arc<ChainVerifier> = judges.asked_for(&only.config)?;

@@ -2,7 +2,6 @@
 
 use rustls::pki_types::UnixTime;
 
-use super::Loading;
 use super::plugins::{Effective, Name};
 use super::rules::name;
 use crate::config::declarative::model::{Protocol, Route, RouteFields, Service};
@@ -17,17 +16,14 @@ use crate::config::{Config, Problems};
 pub fn outline(config: &Config, now: UnixTime) -> Result<Vec<String>, Problems> {
     let Some(source) = &config.declarative else { return Ok(Vec::new()) };
     let model = declarative::read(source, now)?;
-    let loading = Loading { model: &model, config, source, now };
-    let mut problems = Problems::default();
-    let effective = Effective::of(&loading, &mut problems);
+    let effective = Effective::of(&model);
     let lines = model.routes.iter().zip(&effective.of_route).map(|(route, set)| {
         let plugins: Vec<_> = effective.sets[*set].iter().flatten().collect();
         let names: Vec<_> = plugins.iter().map(|at| Name::of(&model.plugins[**at].config).text()).collect();
         let plugins = if names.is_empty() { "no plugins".to_owned() } else { names.join(", ") };
         format!("{}: {} -> {}; {plugins}", name(route), matched(&route.rule), service(&model, route))
     });
-    let lines = lines.collect();
-    if problems.is_empty() { Ok(lines) } else { Err(problems) }
+    Ok(lines.collect())
 }
 
 fn matched(rule: &RouteFields) -> String {

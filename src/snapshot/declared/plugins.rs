@@ -1,11 +1,12 @@
-//! Which plugins a route has: of each name the most specific one, whole
-//! (kong/runloop/plugins_iterator.lua; configurations are not merged).
+//! Which plugins a route has: of each name the most specific one, whole; configurations are not merged.
+//!
+//! A plugin's `protocols` choose between HTTP and streams in Kong, not among those of HTTP, so they exclude
+//! no route (kong/runloop/plugins_iterator.lua).
 
 use std::collections::HashMap;
 
-use super::Loading;
-use crate::config::Problems;
-use crate::config::declarative::model::{Plugin, Protocol, Scope};
+use crate::config::declarative::Model;
+use crate::config::declarative::model::Scope;
 use crate::config::declarative::plugins::PluginConfig;
 
 /// A plugin's name, Callista's apart from Kong's, in the order in which plugins run.
@@ -65,17 +66,10 @@ impl Name {
             Self::RequestTermination => "request-termination",
         }
     }
-
-    /// Whether it may run for requests it does not list: it then asks for more than the file does, or has
-    /// nothing to do without TLS.
-    fn may_run_for_all(self) -> bool {
-        !matches!(self, Self::IpRestriction | Self::RequestTermination)
-    }
 }
 
 impl Effective {
-    pub(super) fn of(loading: &Loading<'_>, problems: &mut Problems) -> Self {
-        let model = loading.model;
+    pub(super) fn of(model: &Model) -> Self {
         let mut scoped: HashMap<Scope, Vec<usize>> = HashMap::new();
         for (at, plugin) in model.plugins.iter().enumerate() {
             scoped.entry(plugin.scope).or_default().push(at);
@@ -90,17 +84,7 @@ impl Effective {
             let service = route.service.map_or(&none, |service| of(Scope::Service(service)));
             // The more specific ones last, so that they win.
             for position in of(Scope::Global).iter().chain(service).chain(of(Scope::Route(at))) {
-                let plugin = &model.plugins[*position];
-                if meets(plugin, &route.rule.protocols) {
-                    set[Name::of(&plugin.config) as usize] = Some(*position);
-                }
-            }
-            for plugin in set.iter().flatten().map(|at| &model.plugins[*at]) {
-                if !covers(plugin, &route.rule.protocols) && !Name::of(&plugin.config).may_run_for_all() {
-                    let what = format!("its protocols are not all of those of the route at {}", route.place);
-                    let advice = "write a route for each protocol, or leave the plugin's protocols out";
-                    problems.push(loading.problem(&plugin.place, what, advice));
-                }
+                set[Name::of(&model.plugins[*position].config) as usize] = Some(*position);
             }
             of_route.push(*known.entry(set).or_insert_with(|| {
                 sets.push(set);
@@ -113,12 +97,4 @@ impl Effective {
         }
         Self { sets, of_route, global }
     }
-}
-
-fn meets(plugin: &Plugin, protocols: &[Protocol]) -> bool {
-    protocols.iter().any(|protocol| plugin.protocols.contains(protocol))
-}
-
-fn covers(plugin: &Plugin, protocols: &[Protocol]) -> bool {
-    protocols.iter().all(|protocol| plugin.protocols.contains(protocol))
 }

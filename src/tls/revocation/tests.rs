@@ -256,7 +256,10 @@ async fn files_are_asked_first_and_who_names_no_place_costs_nothing() {
     let mut crl_files = CrlFiles::of(std::slice::from_ref(&ca.der));
     crl_files.add(&list(&ca), UnixTime::now()).unwrap();
     let revocation = Revocation::default();
-    let query = ca.query_with(&ca.leaf(7, &[], &[&server.url]), Fetching { crl_files, ..settings() });
+    let query = ca.query_with(
+        &ca.leaf(7, &[], &[&server.url]),
+        Fetching { crl_files: Arc::new(crl_files), ..settings() },
+    );
     assert!(matches!(revocation.status(&query, UnixTime::now()), Some(Status::Revoked { .. })));
     let silent = ca.query(&ca.leaf(1, &[], &[]));
     let status = revocation.status(&silent, UnixTime::now());

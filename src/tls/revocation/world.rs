@@ -15,7 +15,7 @@ use super::der::{
     BIT_STRING, ENUMERATED, GENERALIZED_TIME, INTEGER, NULL, OBJECT_IDENTIFIER, OCTET_STRING, SEQUENCE,
     constructed, element, primitive,
 };
-use super::{Check, CrlFiles, Fetching, Hosts, Query, question};
+use super::{Check, Fetching, Hosts, Query, question};
 
 /// All that these CAs made is from before this moment.
 pub(super) fn now() -> UnixTime {
@@ -121,7 +121,7 @@ pub(super) fn settings() -> Fetching {
         check: Check::Strict,
         timeout: Duration::from_secs(5),
         ttl: Duration::from_secs(60),
-        crl_files: CrlFiles::default(),
+        crl_files: Arc::default(),
         hosts: Hosts::new(["127.0.0.1".to_owned()]),
         http_proxy: None,
         https_proxy: None,
