@@ -9,6 +9,7 @@ use crate::config::problem::{Origin, Said};
 use crate::config::target::Scheme;
 
 mod articles;
+mod manifests;
 mod refused;
 
 /// The text with `CA`, `CERT` and `KEY` as PEM in one line each.
