@@ -3,11 +3,13 @@
 //! Used by `read`. The files of a folder become one text, a document after the other, in the order of their
 //! names; where each begins is kept, so that problems name the right file and line.
 
+use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::node::shortened;
 use super::settings::DeclarativeSource;
 use crate::config::problem::{Problem, Said};
 
@@ -51,10 +53,15 @@ fn folder(path: &Path) -> Result<Texts, Unreadable> {
         let advice = "put manifests there; docker makes a directory where the file to mount does not exist";
         return Err(Unreadable::new("the folder has no .yaml, .yml or .json file", advice));
     }
+    if let Some(other) = found.iter().find(|path| !is_known(path) || path.is_dir()) {
+        let what = if other.is_dir() { "is a folder" } else { "is neither YAML nor JSON by its name" };
+        let advice = "move it elsewhere, or name it .yaml, .yml or .json; folders in folders are not read";
+        return Err(Unreadable::new(format!("{} in the folder {what}", shortened(&name(other))), advice));
+    }
     let (mut text, mut files) = (String::new(), Vec::new());
     let mut line = 1;
     for path in found {
-        let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        let name = name(&path);
         let left = MAX_BYTES.saturating_sub(text.len() as u64);
         let one = read(&path, left)
             .map_err(|Unreadable { what, advice }| Unreadable { what: format!("{name}: {what}"), advice })?;
@@ -67,13 +74,16 @@ fn folder(path: &Path) -> Result<Texts, Unreadable> {
     Ok(Texts { text, files })
 }
 
-/// By name. What begins with a dot is Kubernetes' own in a mounted volume, or an editor's.
+fn name(path: &Path) -> String {
+    path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
+}
+
+/// All entries, by name. What begins with a dot is Kubernetes' own in a mounted volume, or an editor's.
 fn in_folder(path: &Path) -> io::Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     for entry in fs::read_dir(path)? {
         let entry = entry?;
-        let hidden = entry.file_name().to_string_lossy().starts_with('.');
-        if !hidden && is_known(&entry.path()) && !entry.path().is_dir() {
+        if !entry.file_name().to_string_lossy().starts_with('.') {
             found.push(entry.path());
         }
     }
@@ -83,7 +93,8 @@ fn in_folder(path: &Path) -> io::Result<Vec<PathBuf>> {
 
 /// Source of the file types: kong/db/declarative/init.lua, `unserialize`.
 fn is_known(path: &Path) -> bool {
-    path.extension().is_some_and(|extension| ["yaml", "yml", "json"].iter().any(|known| extension == *known))
+    let known = |extension: &OsStr| KNOWN.iter().any(|known| extension.eq_ignore_ascii_case(known));
+    path.extension().is_some_and(known)
 }
 
 fn read(path: &Path, max: u64) -> Result<String, Unreadable> {
@@ -133,6 +144,8 @@ fn unreadable(error: &io::Error) -> Unreadable {
         _ => Unreadable::new(format!("it cannot be read: {error}"), "check the path"),
     }
 }
+
+const KNOWN: [&str; 3] = ["yaml", "yml", "json"];
 
 /// A file of 100,000 consumers has less than 20.
 const MAX_BYTES: u64 = 64 << 20;

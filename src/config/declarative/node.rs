@@ -1,8 +1,8 @@
 //! YAML, and JSON as a part of it, as a tree that knows the line of each of its nodes.
 //!
-//! Read by `gather` and `fields`. Promises to end soon and with bounded memory whatever the text: depth and
-//! number of nodes are limited, and what an alias stands for counts each time it is used. Nodes print
-//! nothing of themselves, because some of them are private keys.
+//! Read by `gather` and `fields`. Promises to end soon and with bounded memory whatever the text: depth,
+//! number of nodes and bytes of texts are limited, and what an alias stands for counts each time it is used.
+//! Nodes print nothing of themselves, because some of them are private keys.
 
 use std::collections::{HashMap, HashSet};
 
@@ -83,7 +83,7 @@ impl Value {
 /// The first thing that is not YAML, or that would cost too much.
 pub(super) fn documents(text: &str) -> Result<Vec<Node>, Fault> {
     let events = Parser::new_from_str_with_options(text, options());
-    let mut loader = Loader { events, anchors: HashMap::new(), nodes: 0 };
+    let mut loader = Loader { events, anchors: HashMap::new(), spent: Cost::default() };
     let mut documents = Vec::new();
     while let Some(next) = loader.next()? {
         if let (Event::DocumentStart(..), _) = next {
@@ -111,13 +111,22 @@ struct Loader<'t> {
     events: Parser<'t, StrInput<'t>>,
     anchors: HashMap<usize, Anchored>,
     /// Made so far, copies by aliases included.
-    nodes: usize,
+    spent: Cost,
 }
 
-/// What `&name` marks, and how many nodes it has.
+/// What keeping nodes takes.
+#[derive(Clone, Copy, Default)]
+struct Cost {
+    nodes: usize,
+    /// Of texts and keys.
+    bytes: usize,
+}
+
+/// What `&name` marks, what a copy of it costs, and how many levels are below it.
 struct Anchored {
     node: Node,
-    size: usize,
+    cost: Cost,
+    height: usize,
 }
 
 impl<'t> Loader<'t> {
@@ -135,8 +144,11 @@ impl<'t> Loader<'t> {
         if depth > DEEPEST {
             return Err(too_deep(line));
         }
-        let before = self.nodes;
-        self.count(1, line)?;
+        let before = self.spent;
+        let bytes = if let Event::Scalar(text, ..) = &event { text.len() } else { 0 };
+        if !matches!(event, Event::Alias(_)) {
+            self.count(Cost { nodes: 1, bytes }, line)?;
+        }
         let (anchor, value) = match event {
             Event::Scalar(text, style, anchor, tag) => (anchor, scalar(&text, style, tag.as_deref(), line)?),
             Event::SequenceStart(_, anchor, tag) => {
@@ -147,14 +159,16 @@ impl<'t> Loader<'t> {
                 no_tag(tag.as_deref(), line)?;
                 (anchor, self.map(depth)?)
             }
-            Event::Alias(anchor) => return self.alias(anchor, line),
+            Event::Alias(anchor) => return self.alias(anchor, line, depth),
             _ => return Err(fault(line, "not a value", MEND)),
         };
         let node = Node { line, value };
         if anchor != 0 {
-            let size = self.nodes - before;
-            self.count(size, line)?;
-            self.anchors.insert(anchor, Anchored { node: node.clone(), size });
+            let cost =
+                Cost { nodes: self.spent.nodes - before.nodes, bytes: self.spent.bytes - before.bytes };
+            self.count(cost, line)?;
+            let height = height(&node);
+            self.anchors.insert(anchor, Anchored { node: node.clone(), cost, height });
         }
         Ok(node)
     }
@@ -179,6 +193,7 @@ impl<'t> Loader<'t> {
                 Event::Scalar(text, style, ..) => (text, style == ScalarStyle::Plain),
                 _ => return Err(fault(line, "a key that is no text", "write a plain word as the key")),
             };
+            self.count(Cost { nodes: 0, bytes: key.len() }, line)?;
             let (event, at) = self.needed()?;
             let mut node = self.node(event, at, depth + 1)?;
             if matches!(node.value, Value::Null) {
@@ -201,21 +216,39 @@ impl<'t> Loader<'t> {
         Ok(Value::Map(entries))
     }
 
-    fn alias(&mut self, anchor: usize, line: u32) -> Result<Node, Fault> {
-        let Some(Anchored { size, .. }) = self.anchors.get(&anchor) else {
+    fn alias(&mut self, anchor: usize, line: u32, depth: usize) -> Result<Node, Fault> {
+        let Some(&Anchored { cost, height, .. }) = self.anchors.get(&anchor) else {
             return Err(fault(line, "an alias inside of what it stands for", MEND));
         };
-        self.count(*size, line)?;
+        // The parser sees a single event here, however deep what it stands for is.
+        if depth + height > DEEPEST {
+            return Err(too_deep(line));
+        }
+        self.count(cost, line)?;
         Ok(self.anchors[&anchor].node.clone())
     }
 
-    fn count(&mut self, more: usize, line: u32) -> Result<(), Fault> {
-        self.nodes += more;
-        if self.nodes > MOST_NODES {
-            let what = format!("more than {MOST_NODES} values, counting what each alias stands for");
-            return Err(fault(line, what, "split the configuration, and use fewer aliases"));
-        }
-        Ok(())
+    fn count(&mut self, more: Cost, line: u32) -> Result<(), Fault> {
+        self.spent.nodes += more.nodes;
+        self.spent.bytes += more.bytes;
+        let much = if self.spent.nodes > MOST_NODES {
+            format!("{MOST_NODES} values")
+        } else if self.spent.bytes > MOST_BYTES {
+            format!("{} MB of texts", MOST_BYTES >> 20)
+        } else {
+            return Ok(());
+        };
+        let what = format!("more than {much}, counting what each alias stands for");
+        Err(fault(line, what, "split the configuration, and use fewer aliases"))
+    }
+}
+
+/// How many levels are below a node, which is no deeper than what was read.
+fn height(node: &Node) -> usize {
+    match &node.value {
+        Value::List(nodes) => nodes.iter().map(|node| 1 + height(node)).max().unwrap_or(0),
+        Value::Map(entries) => entries.iter().map(|entry| 1 + height(&entry.node)).max().unwrap_or(0),
+        _ => 0,
     }
 }
 
@@ -303,10 +336,14 @@ fn line(marker: &Marker) -> u32 {
     u32::try_from(marker.line()).unwrap_or(u32::MAX)
 }
 
-/// For a message: the beginning is enough.
+/// For a message: the beginning is enough, and nothing of what may be a private key in the wrong place.
 pub(super) fn shortened(text: &str) -> String {
-    match text.char_indices().nth(SHOWN_CHARS) {
-        Some((end, _)) => format!("{}…", &text[..end]),
+    if text.contains("-----BEGIN") {
+        return "PEM text".to_owned();
+    }
+    let mut chars = text.char_indices().enumerate();
+    match chars.find(|(number, (_, c))| *number == SHOWN_CHARS || matches!(c, '\n' | '\r')) {
+        Some((_, (end, _))) => format!("{}…", &text[..end]),
         None => text.to_owned(),
     }
 }
@@ -319,6 +356,9 @@ const DEEPEST: usize = 64;
 /// Ten times as many as 100,000 consumers with a group each; some 300 MB.
 const MOST_NODES: usize = 4_000_000;
 
+/// Four times what a file may have: enough for any anchors that are used a few times.
+const MOST_BYTES: usize = 256 << 20;
+
 /// Merged entries are looked up one by one.
 const MOST_MERGED: usize = 200;
 
@@ -328,7 +368,7 @@ const FEW: usize = 24;
 /// No number that anybody means is longer.
 const LONGEST_NUMBER: usize = 40;
 
-const SHOWN_CHARS: usize = 100;
+const SHOWN_CHARS: usize = 40;
 
 #[cfg(test)]
 mod tests;

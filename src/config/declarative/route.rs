@@ -143,6 +143,7 @@ fn path_or_regex(path: &str) -> Judged<()> {
         if !regex.starts_with('/') {
             return Err(("a regex that does not begin with a slash".into(), "begin it with `~/`"));
         }
+        escapes_of_regex(regex)?;
         return compiles(regex);
     }
     if !path.starts_with('/') {
@@ -165,20 +166,40 @@ fn normal(path: &str) -> Judged<()> {
     let mut rest = path;
     while let Some(at) = rest.find('%') {
         let digits = rest.get(at + 1..at + 3).unwrap_or_default();
-        let Ok(byte) = u8::from_str_radix(digits, 16) else {
+        let Some(byte) = escaped(digits) else {
             return Err(("a `%` without two hexadecimal digits".into(), "write %25 for a percent sign"));
         };
-        if digits != digits.to_ascii_uppercase() || byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-            let what = format!("`%{digits}` is not how this character is written");
-            return Err((
-                what,
-                "write letters, digits, `-._~` as themselves, and upper-case hexadecimal digits",
-            ));
-        }
+        as_usual(digits, byte)?;
         rest = &rest[at + 3..];
     }
     if path.split('/').any(|segment| segment == "." || segment == "..") {
         return Err(("a `.` or `..` segment, which no request has".into(), "write the path without it"));
+    }
+    Ok(())
+}
+
+/// The same of what a regex has of escapes; `%` before anything else may be the beginning of a pattern.
+fn escapes_of_regex(regex: &str) -> Judged<()> {
+    let mut rest = regex;
+    while let Some(at) = rest.find('%') {
+        let digits = rest.get(at + 1..at + 3).unwrap_or_default();
+        let byte = escaped(digits);
+        byte.map_or(Ok(()), |byte| as_usual(digits, byte))?;
+        rest = &rest[at + if byte.is_some() { 3 } else { 1 }..];
+    }
+    Ok(())
+}
+
+/// What stands behind a `%`, if it is two hexadecimal digits.
+fn escaped(digits: &str) -> Option<u8> {
+    let is_hexadecimal = digits.bytes().all(|byte| byte.is_ascii_hexdigit());
+    u8::from_str_radix(digits, 16).ok().filter(|_| is_hexadecimal)
+}
+
+fn as_usual(digits: &str, byte: u8) -> Judged<()> {
+    if digits != digits.to_ascii_uppercase() || byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+        let what = format!("`%{digits}` is not how this character is written");
+        return Err((what, "write letters, digits, `-._~` as themselves, and upper-case hexadecimal digits"));
     }
     Ok(())
 }
@@ -205,6 +226,9 @@ fn headers(fields: &mut Fields<'_>) -> Vec<(Box<str>, Vec<Box<str>>)> {
             && let Some(regex) = value.text.strip_prefix("~*")
         {
             noted(fields, value, compiles(regex));
+        } else if let Some(value) = values.iter().find(|value| value.text.starts_with("~*")) {
+            let what = "a regex beside other values, where it would be compared as it is written";
+            fields.wrong(value.at, what, "write one regex for all of them, as in ~*^(a|b)$");
         }
         if values.is_empty() {
             fields.wrong(name.at, "a header without values", "write at least one");
@@ -265,7 +289,7 @@ mod tests {
 
     #[test]
     fn paths_are_in_normal_form() {
-        for path in ["/", "/a/b", "/a%20b", "/a:b@c", r"~/a\d+", "~/(?<name>[^/]+)/x$"] {
+        for path in ["/", "/a/b", "/a%20b", "/a:b@c", r"~/a\d+", "~/a%2Fb%[0-9A-F]", "~/(?<name>[^/]+)/x$"] {
             assert_eq!(path_or_regex(path), Ok(()), "{path}");
         }
         let check = |path, line: &str| assert_eq!(path_or_regex(path).unwrap_err().0, line, "{path}");
@@ -275,6 +299,9 @@ mod tests {
         check("/a?b", "`/a?b` has characters that no path has");
         check("/%4", "a `%` without two hexadecimal digits");
         check("/%41", "`%41` is not how this character is written");
+        check("/%+5", "a `%` without two hexadecimal digits");
+        check("~/a%2fb", "`%2f` is not how this character is written");
+        check("~/%[0-9]%7E", "`%7E` is not how this character is written");
         check("/%2f", "`%2f` is not how this character is written");
         check("/a/../b", "a `.` or `..` segment, which no request has");
         check("~/a(b", "not a regex: unclosed group");

@@ -9,7 +9,9 @@ use crate::config::problem::{Origin, Said};
 use crate::config::target::Scheme;
 
 mod articles;
+mod manifests;
 mod refused;
+mod strict;
 
 /// The text with `CA`, `CERT` and `KEY` as PEM in one line each.
 fn source(text: &str) -> DeclarativeSource {

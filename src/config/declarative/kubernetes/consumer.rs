@@ -59,5 +59,12 @@ fn credentials<'t>(object: &Object<'t>, report: &Report) -> Vec<(&'t str, u32)> 
         report.add(object.path(), node.line, "`credentials` is not a list", "write the names of Secrets");
         return Vec::new();
     };
-    names.iter().filter_map(|name| Some((name.text()?, name.line))).collect()
+    let name = |node: &'t Node| {
+        if node.text().is_none() {
+            let what = format!("{} among `credentials`", node.value.kind());
+            report.add(object.path(), node.line, what, "write the name of a Secret, in quotes");
+        }
+        Some((node.text()?, node.line))
+    };
+    names.iter().filter_map(name).collect()
 }

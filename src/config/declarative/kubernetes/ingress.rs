@@ -2,8 +2,9 @@
 
 use super::object::{Object, Objects};
 use super::{list, map, plugin, scalar, service, text, texts};
-use crate::config::declarative::node::{Node, Value};
+use crate::config::declarative::node::{Node, Value, shortened};
 use crate::config::declarative::report::Report;
+use crate::routing::normalise;
 
 /// A service of Kong's and where its certificate comes from.
 pub(super) struct Made<'t> {
@@ -155,7 +156,7 @@ fn backend<'t>(
     };
     let name = named.at("name").and_then(Node::text).unwrap_or_default();
     let Some(service) = objects.find("Service", ingress.namespace, name) else {
-        let what = format!("there is no Service `{name}` in namespace {}", ingress.namespace);
+        let what = format!("there is no Service `{}` in namespace {}", shortened(name), ingress.namespace);
         report.add(ingress.path(), named.line, what, "add it to these files, or name another");
         return None;
     };
@@ -242,11 +243,18 @@ fn route(
 /// Kong's paths for a path of Kubernetes: by segments for `Prefix`, the whole for `Exact`, and as it is
 /// written else, where `/~` begins a regex (translator/translate_ingress.go).
 fn prefixes(path: &Path<'_>) -> Vec<Node> {
-    let written = path.path.and_then(Node::text).unwrap_or("/");
+    let written = match path.path.map(|path| (path, &path.value)) {
+        None | Some((_, Value::Null)) => "/",
+        Some((_, Value::Text(written))) => written,
+        // To be refused as any other path of a route.
+        Some((other, _)) => return vec![other.clone()],
+    };
     let line = path.path.map_or(path.line, |path| path.line);
-    let base = written.trim_end_matches('/');
+    // Requests are compared in normal form.
+    let whole = if written.starts_with('/') { normalise(written) } else { written.into() };
+    let base = whole.trim_end_matches('/');
     let texts = match path.kind {
-        "Exact" => vec![format!("~{}$", regex::escape(written))],
+        "Exact" => vec![format!("~{}$", regex::escape(&whole))],
         "Prefix" if base.is_empty() => vec!["/".to_owned()],
         "Prefix" => vec![format!("{base}/"), format!("~{}$", regex::escape(base))],
         _ => vec![written.strip_prefix("/~").map_or_else(|| written.to_owned(), |regex| format!("~{regex}"))],

@@ -5,7 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 
 use super::{map, text};
 use crate::config::declarative::id::Id;
-use crate::config::declarative::node::{Entry, Node, Value};
+use crate::config::declarative::node::{Entry, Node, Value, shortened};
 use crate::config::declarative::report::Report;
 
 /// One manifest.
@@ -57,6 +57,7 @@ impl<'t> Objects<'t> {
                 "keep one of the two",
             );
         }
+        object.check_words(report);
         self.0.push(object);
     }
 
@@ -85,6 +86,7 @@ impl<'t> Objects<'t> {
     ) -> Option<&Object<'t>> {
         let found = self.find("Secret", object.namespace, name);
         if found.is_none() {
+            let name = shortened(name);
             let what = format!("there is no Secret `{name}` in namespace {}", object.namespace);
             report.add(object.path(), line, what, "add it to these files, or name another");
         }
@@ -100,6 +102,48 @@ impl<'t> Object<'t> {
 
     pub(super) fn wrong(&self, report: &Report, field: &str, what: &str, advice: &str) {
         report.add(format_args!("{}.{field}", self.path()), self.node.line, what, advice);
+    }
+
+    /// Labels and annotations are what decides here, so none may be passed over for how it is written.
+    fn check_words(&self, report: &Report) {
+        for field in ["labels", "annotations"] {
+            let Some(node) = self.node.at("metadata").and_then(|metadata| metadata.at(field)) else {
+                continue;
+            };
+            match &node.value {
+                Value::Null => {}
+                Value::Map(entries) => entries.iter().for_each(|entry| self.check_word(field, entry, report)),
+                other => {
+                    let what = format!("{} where a map is wanted", other.kind());
+                    let path = format!("{}.metadata.{field}", self.path());
+                    report.add(
+                        path,
+                        node.line,
+                        what,
+                        "write `key: \"value\"` lines; Kubernetes refuses it too",
+                    );
+                }
+            }
+        }
+    }
+
+    fn check_word(&self, field: &str, entry: &Entry, report: &Report) {
+        let wrong = |what: &str, advice: &str| {
+            let path = format!("{}.metadata.{field}.{}", self.path(), shortened(&entry.key));
+            report.add(path, entry.line, what, advice);
+        };
+        let Some(text) = entry.node.text() else {
+            let what = format!("{} where a text is wanted", entry.node.value.kind());
+            wrong(&what, IN_QUOTES);
+            return;
+        };
+        if entry.key.ends_with(".konghq.com") || entry.key.starts_with("configuration.konghq.com/") {
+            wrong("not supported by this version", "write konghq.com/…, as in konghq.com/plugins");
+        }
+        let is_global = field == "labels" && self.kind == "KongClusterPlugin" && &*entry.key == "global";
+        if is_global && !["true", "false"].contains(&text) {
+            wrong("neither \"true\" nor \"false\"", "write global: \"true\", or remove it");
+        }
     }
 
     pub(super) fn label(&self, key: &str) -> Option<&'t str> {
@@ -129,15 +173,17 @@ impl<'t> Object<'t> {
 
     /// A value of a Secret or ConfigMap: `stringData`, or `data`, which a Secret has in base64.
     pub(super) fn value(&self, key: &str, report: &Report) -> Option<Node> {
-        let at = |field: &str| self.node.at(field).and_then(|data| data.at(key));
-        if let Some(plain) = at("stringData") {
-            return Some(plain.clone());
-        }
-        let node = at("data")?;
-        if self.kind != "Secret" {
+        let at = |field: &'static str| self.node.at(field).and_then(|data| Some((field, data.at(key)?)));
+        let (field, node) = at("stringData").or_else(|| at("data"))?;
+        let Some(written) = node.text() else {
+            let what = format!("{} where a text is wanted", node.value.kind());
+            report.add(format_args!("{}.{field}.{key}", self.path()), node.line, what, IN_QUOTES);
+            return None;
+        };
+        if field == "stringData" || self.kind != "Secret" {
             return Some(node.clone());
         }
-        let decoded = STANDARD.decode(node.text()?.split_whitespace().collect::<String>());
+        let decoded = STANDARD.decode(written.split_whitespace().collect::<String>());
         match decoded.ok().and_then(|bytes| String::from_utf8(bytes).ok()) {
             Some(plain) => Some(text(node.line, plain.trim_end_matches('\n'))),
             None => {
@@ -174,3 +220,5 @@ pub(super) fn ca_certificate(object: &Object<'_>, report: &Report) -> Node {
     }
     map(line, entries)
 }
+
+const IN_QUOTES: &str = "put it in quotes; Kubernetes refuses it too";

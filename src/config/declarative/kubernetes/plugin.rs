@@ -2,7 +2,7 @@
 
 use super::object::{Object, Objects};
 use super::{list, map, text};
-use crate::config::declarative::node::{Node, Value};
+use crate::config::declarative::node::{Node, Value, shortened};
 use crate::config::declarative::report::Report;
 
 /// Those for all requests: KongClusterPlugins labelled `global: "true"`.
@@ -21,6 +21,7 @@ pub(super) fn named_by(object: &Object<'_>, objects: &Objects<'_>, report: &Repo
         match objects.find("KongPlugin", object.namespace, name).or_else(of_cluster) {
             Some(found) => plugins.push(plugin(found, report)),
             None => {
+                let name = shortened(name);
                 let what = format!("there is no KongPlugin `{name}` in namespace {}", object.namespace);
                 report.add(object.path(), line, what, "add it to these files, or name another");
             }

@@ -2,7 +2,7 @@
 
 use super::object::{Object, Objects};
 use super::{list, plugin, scalar, text};
-use crate::config::declarative::node::Node;
+use crate::config::declarative::node::{Node, shortened};
 use crate::config::declarative::report::Report;
 
 /// The fields of Kong's service for a port of a Service, but for its name and routes.
@@ -74,6 +74,7 @@ fn authorities(
         match objects.find(kind, object.namespace, name).and_then(|found| found.value("id", report)) {
             Some(id) => ids.push(Node { line, ..id }),
             None => {
+                let name = shortened(name);
                 let what =
                     format!("there is no {kind} `{name}` with an `id` in namespace {}", object.namespace);
                 report.add(object.path(), line, what, "add it to these files, labelled konghq.com/ca-cert");

@@ -114,3 +114,42 @@ fn bombs_are_refused_soon() {
     let stairs: String = (0..3000).map(|level| " ".repeat(level) + "a:\n").collect();
     refused(&stairs, 65, deep);
 }
+
+#[test]
+fn aliases_do_not_get_around_the_depth() {
+    let mut tower = String::from("- &a0 x\n");
+    for level in 1..250 {
+        let (open, close) = ("[".repeat(55), "]".repeat(55));
+        tower += &format!("- &a{level} {open}*a{}{close}\n", level - 1);
+    }
+    let deep = "nested deeper than 64 levels";
+    refused(&tower, 3, deep);
+    let maps =
+        format!("- &a {}x{}\n- {}*a{}\n", "{k: ".repeat(40), "}".repeat(40), "[".repeat(24), "]".repeat(24));
+    refused(&maps, 2, deep);
+    let fits =
+        format!("- &a {}x{}\n- {}*a{}\n", "[".repeat(40), "]".repeat(40), "[".repeat(23), "]".repeat(23));
+    assert!(documents(&fits).is_ok());
+}
+
+#[test]
+fn texts_count_each_time_they_are_used() {
+    let mut bomb = format!("- &a {}\n", "x".repeat(8 << 20));
+    (0..3000).for_each(|_| bomb += "- *a\n");
+    refused(&bomb, 32, "more than 256 MB of texts, counting what each alias stands for");
+    let mut keys = format!("- &a {{? {} : x}}\n", "k".repeat(8 << 20));
+    (0..3000).for_each(|_| keys += "- *a\n");
+    refused(&keys, 31, "more than 256 MB of texts, counting what each alias stands for");
+}
+
+#[test]
+fn messages_show_little_and_nothing_of_a_key() {
+    let check = |text: &str, shown: &str| assert_eq!(shortened(text), shown);
+    check("short", "short");
+    check(&"é".repeat(40), &"é".repeat(40));
+    check(&"é".repeat(41), &format!("{}…", "é".repeat(40)));
+    check("one\ntwo", "one…");
+    check("one\r\ntwo", "one…");
+    check("-----BEGIN PRIVATE KEY-----\nMIIE", "PEM text");
+    check("x -----BEGIN PRIVATE KEY----- MIIE", "PEM text");
+}

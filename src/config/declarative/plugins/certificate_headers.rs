@@ -1,8 +1,11 @@
 //! Plugins that tell the service about a certificate: Callista's `mtls-auth`, `tls-metadata-headers`.
 //! Source: callistaenterprise/kong-plugin-mtls-auth schema.lua; dev: TlsMetadataHeaders.json.
 
+use std::collections::HashSet;
+
 use super::{PluginConfig, Reader};
 use crate::config::declarative::fields::{Fields, Text};
+use crate::config::declarative::node::shortened;
 
 /// The fields of Callista's `mtls-auth`; headers in lower case, `None` where none is set.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,7 +53,7 @@ pub(super) fn is_callista(config: &Fields<'_>) -> bool {
 
 pub(super) fn callista_mtls_auth(_: Reader<'_>, config: &mut Fields<'_>) -> Option<PluginConfig> {
     let code = config.integer("error_response_code", 200..=599);
-    Some(PluginConfig::CallistaMtlsAuth(CallistaMtlsAuthFields {
+    let fields = CallistaMtlsAuthFields {
         error_response_code: code.and_then(|code| code.try_into().ok()).unwrap_or(401),
         upstream_cert_header: header(config, "upstream_cert_header"),
         upstream_cert_fingerprint_header: header(config, "upstream_cert_fingerprint_header"),
@@ -59,13 +62,24 @@ pub(super) fn callista_mtls_auth(_: Reader<'_>, config: &mut Fields<'_>) -> Opti
         upstream_cert_s_dn_header: header(config, "upstream_cert_s_dn_header"),
         upstream_cert_cn_header: header(config, "upstream_cert_cn_header"),
         upstream_cert_org_header: header(config, "upstream_cert_org_header"),
-    }))
+    };
+    let headers = [
+        &fields.upstream_cert_header,
+        &fields.upstream_cert_fingerprint_header,
+        &fields.upstream_cert_serial_header,
+        &fields.upstream_cert_i_dn_header,
+        &fields.upstream_cert_s_dn_header,
+        &fields.upstream_cert_cn_header,
+        &fields.upstream_cert_org_header,
+    ];
+    distinct(config, headers.into_iter().flatten());
+    Some(PluginConfig::CallistaMtlsAuth(fields))
 }
 
 pub(super) fn tls_metadata_headers(_: Reader<'_>, config: &mut Fields<'_>) -> Option<PluginConfig> {
     let mut name =
         |key, default: &str| header(config, key).unwrap_or_else(|| default.to_ascii_lowercase().into());
-    Some(PluginConfig::TlsMetadataHeaders(TlsMetadataHeadersFields {
+    let fields = TlsMetadataHeadersFields {
         client_cert_header_name: name("client_cert_header_name", "X-Client-Cert"),
         client_serial_header_name: name("client_serial_header_name", "X-Client-Cert-Serial"),
         client_cert_issuer_dn_header_name: name(
@@ -81,7 +95,27 @@ pub(super) fn tls_metadata_headers(_: Reader<'_>, config: &mut Fields<'_>) -> Op
             "X-Client-Cert-Fingerprint",
         ),
         inject_client_cert_details: config.boolean("inject_client_cert_details").unwrap_or(false),
-    }))
+    };
+    let headers = [
+        &fields.client_cert_header_name,
+        &fields.client_serial_header_name,
+        &fields.client_cert_issuer_dn_header_name,
+        &fields.client_cert_subject_dn_header_name,
+        &fields.client_cert_fingerprint_header_name,
+    ];
+    distinct(config, headers.into_iter());
+    Some(PluginConfig::TlsMetadataHeaders(fields))
+}
+
+/// The second of two would win, and the service would take one for the other.
+fn distinct<'h>(config: &Fields<'_>, headers: impl Iterator<Item = &'h Box<str>>) {
+    let mut seen = HashSet::new();
+    for header in headers {
+        if !seen.insert(header) {
+            let what = format!("the header `{}` is set twice", shortened(header));
+            config.wrong_all(what, "write a header of its own for each, also where another is the default");
+        }
+    }
 }
 
 /// The name of a header in lower case.
@@ -96,13 +130,20 @@ pub(super) fn header(config: &mut Fields<'_>, key: &'static str) -> Option<Box<s
 pub(super) fn check_header(config: &Fields<'_>, name: Text<'_>) {
     match http::HeaderName::try_from(name.text) {
         Err(_) => config.wrong(name.at, "not the name of a header", "write letters, digits and dashes"),
-        Ok(header) if INDISPENSABLE.contains(&header.as_str()) => {
-            let what = format!("requests need `{header}` for something else");
+        Ok(header) if is_indispensable(header.as_str()) => {
+            let what = format!("requests need `{}` for something else", shortened(header.as_str()));
             config.wrong(name.at, what, "write a header of its own, like X-Client-Cert");
         }
         Ok(_) => {}
     }
 }
+
+fn is_indispensable(header: &str) -> bool {
+    INDISPENSABLE.contains(&header) || RESERVED.iter().any(|prefix| header.starts_with(prefix))
+}
+
+/// Beginnings of what proxies tell each other, and what the gateway itself sets.
+const RESERVED: [&str; 3] = ["x-forwarded-", "x-kong-", "proxy-"];
 
 const INDISPENSABLE: [&str; 21] = [
     "accept",
@@ -114,10 +155,10 @@ const INDISPENSABLE: [&str; 21] = [
     "cookie",
     "date",
     "expect",
+    "forwarded",
     "host",
     "keep-alive",
-    "proxy-authorization",
-    "proxy-connection",
+    "max-forwards",
     "range",
     "te",
     "trailer",
@@ -125,5 +166,5 @@ const INDISPENSABLE: [&str; 21] = [
     "upgrade",
     "user-agent",
     "via",
-    "x-kong-request-id",
+    "x-real-ip",
 ];

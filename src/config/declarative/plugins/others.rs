@@ -3,10 +3,10 @@
 
 use std::net::IpAddr;
 
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv4Net};
 
 use super::{PluginConfig, Reader};
-use crate::config::declarative::fields::Fields;
+use crate::config::declarative::fields::{Fields, Text};
 use crate::config::declarative::node::shortened;
 
 /// The fields of `ip-restriction`.
@@ -45,7 +45,7 @@ pub(super) fn ip_restriction(_: Reader<'_>, config: &mut Fields<'_>) -> Option<P
     if allow.is_none() && deny.is_none() {
         config.wrong_all("neither `allow` nor `deny`", "write at least one of the two");
     }
-    let status = config.integer("status", 100..=599);
+    let status = config.integer("status", 200..=599);
     Some(PluginConfig::IpRestriction(IpRestrictionFields {
         allow: allow.unwrap_or_default(),
         deny: deny.unwrap_or_default(),
@@ -63,7 +63,7 @@ fn networks(config: &mut Fields<'_>, key: &'static str) -> Option<Vec<IpNet>> {
     let mut networks = Vec::new();
     for text in texts {
         match text.text.parse().or_else(|_| text.text.parse::<IpAddr>().map(IpNet::from)) {
-            Ok(network) => networks.push(network),
+            Ok(network) => networks.extend(canonical(config, text, network)),
             Err(_) => {
                 let what = format!("`{}` is neither an address nor a network", shortened(text.text));
                 config.wrong(text.at, what, "write one like 10.0.0.0/8");
@@ -73,8 +73,20 @@ fn networks(config: &mut Fields<'_>, key: &'static str) -> Option<Vec<IpNet>> {
     Some(networks)
 }
 
+/// Callers are compared as IPv4 where they are, so networks of IPv6 that stand for such become theirs.
+fn canonical(config: &Fields<'_>, text: Text<'_>, network: IpNet) -> Option<IpNet> {
+    let IpNet::V6(mapped) = network else { return Some(network) };
+    let Some(address) = mapped.addr().to_ipv4_mapped() else { return Some(network) };
+    let bits = mapped.prefix_len().checked_sub(96).and_then(|bits| Ipv4Net::new(address, bits).ok());
+    if bits.is_none() {
+        let what = format!("`{}` is more than the IPv4 addresses in IPv6", shortened(text.text));
+        config.wrong(text.at, what, "write the IPv4 network itself, like 10.0.0.0/8");
+    }
+    bits.map(IpNet::V4)
+}
+
 pub(super) fn request_termination(_: Reader<'_>, config: &mut Fields<'_>) -> Option<PluginConfig> {
-    let status_code = config.integer("status_code", 100..=599);
+    let status_code = config.integer("status_code", 200..=599);
     let [message, body, content_type] = ["message", "body", "content_type"].map(|key| config.text(key));
     if message.is_some() && (body.is_some() || content_type.is_some()) {
         config.wrong_all("`message` beside `body` or `content_type`", "keep one of the two");
@@ -87,8 +99,7 @@ pub(super) fn request_termination(_: Reader<'_>, config: &mut Fields<'_>) -> Opt
     }
     config.refuse("echo", &["false"], "remove it");
     config.refuse("trigger", &[], "remove it, or match a header in a route of its own");
-    let owned =
-        |text: Option<crate::config::declarative::fields::Text<'_>>| text.map(|text| Box::from(text.text));
+    let owned = |text: Option<Text<'_>>| text.map(|text| Box::from(text.text));
     Some(PluginConfig::RequestTermination(RequestTerminationFields {
         status_code: status_code.and_then(|code| code.try_into().ok()).unwrap_or(503),
         message: owned(message),
