@@ -143,9 +143,9 @@ fn is_indispensable(header: &str) -> bool {
 }
 
 /// Beginnings of what proxies tell each other, and what the gateway itself sets.
-const RESERVED: [&str; 3] = ["x-forwarded-", "x-kong-", "proxy-"];
+const RESERVED: [&str; 2] = ["x-kong-", "proxy-"];
 
-const INDISPENSABLE: [&str; 21] = [
+const INDISPENSABLE: [&str; 27] = [
     "accept",
     "authorization",
     "connection",
@@ -166,5 +166,11 @@ const INDISPENSABLE: [&str; 21] = [
     "upgrade",
     "user-agent",
     "via",
+    "x-forwarded-for",
+    "x-forwarded-host",
+    "x-forwarded-path",
+    "x-forwarded-port",
+    "x-forwarded-prefix",
+    "x-forwarded-proto",
     "x-real-ip",
 ];
