@@ -24,6 +24,9 @@ pub(super) fn are_manifests(documents: &[Node]) -> bool {
 pub(super) fn translated(documents: &[Node], report: &Report) -> Node {
     let objects = Objects::of(documents, report);
     for object in objects.each() {
+        if object.api.starts_with("gateway.networking.k8s.io/") {
+            object.wrong(report, "kind", "the Gateway API is not supported", "write an Ingress");
+        }
         if object.api.contains("konghq.com") && !KNOWN.contains(&object.kind) {
             object.wrong(report, "kind", "a kind of Kong's that this version does not read", "remove it");
         }

@@ -105,3 +105,15 @@ fn paths_are_in_the_form_requests_are_compared_in() {
     let refused = problems(&ingress("", "path: 7, pathType: Prefix"));
     assert!(refused.contains("(line 5): a number where a text is wanted"), "{refused}");
 }
+
+#[test]
+fn what_would_route_in_a_cluster_and_does_not_here_is_refused() {
+    check(
+        "apiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRoute\nmetadata: {name: r}\n",
+        "HTTPRoute default/r.kind (line 1): the Gateway API is not supported; write an Ingress",
+    );
+    check(
+        "apiVersion: configuration.konghq.com/v1\nkind: KongIngress\nmetadata: {name: k}\n",
+        "KongIngress default/k.kind (line 1): a kind of Kong's that this version does not read; remove it",
+    );
+}
