@@ -128,7 +128,12 @@ fn paths<'t>(ingress: &Object<'t>, report: &Report) -> Vec<Path<'t>> {
                 report.add(ingress.path(), path.line, "a path without a backend", "write its service");
                 continue;
             };
-            let kind = path.at("pathType").and_then(Node::text).unwrap_or("ImplementationSpecific");
+            let kind = path.at("pathType").map_or(Some(ANY_TYPE), Node::text).unwrap_or_default();
+            if !["Exact", "Prefix", ANY_TYPE].contains(&kind) {
+                let advice = "write Exact, Prefix or ImplementationSpecific; Kubernetes refuses it too";
+                report.add(ingress.path(), path.line, "a pathType that is not known", advice);
+                continue;
+            }
             paths.push(Path { host: rule.at("host"), path: path.at("path"), kind, backend, line: path.line });
         }
     }
@@ -137,6 +142,9 @@ fn paths<'t>(ingress: &Object<'t>, report: &Report) -> Vec<Path<'t>> {
     }
     paths
 }
+
+/// What a path is whose `pathType` is not said.
+const ANY_TYPE: &str = "ImplementationSpecific";
 
 /// The Service and port that a backend names.
 fn backend<'t>(

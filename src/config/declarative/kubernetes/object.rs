@@ -140,6 +140,15 @@ impl<'t> Object<'t> {
         if entry.key.ends_with(".konghq.com") || entry.key.starts_with("configuration.konghq.com/") {
             wrong("not supported by this version", "write konghq.com/…, as in konghq.com/plugins");
         }
+        // Ingresses and Services read each of theirs, and name those they do not know.
+        let known = match &*entry.key {
+            "konghq.com/tags" => true,
+            "konghq.com/plugins" => self.kind == "KongConsumer",
+            key => !key.starts_with("konghq.com/"),
+        };
+        if field == "annotations" && !known && !["Ingress", "Service"].contains(&self.kind) {
+            wrong("not supported", "remove it");
+        }
         let is_global = field == "labels" && self.kind == "KongClusterPlugin" && &*entry.key == "global";
         if is_global && !["true", "false"].contains(&text) {
             wrong("neither \"true\" nor \"false\"", "write global: \"true\", or remove it");

@@ -54,6 +54,32 @@ fn labels_and_annotations_are_texts() {
 }
 
 #[test]
+fn an_annotation_of_ours_that_is_not_known_is_refused_on_every_kind() {
+    let object = |kind: &str, key: &str| {
+        let version = if kind == "Secret" { "v1" } else { "configuration.konghq.com/v1" };
+        let plugin = if kind.ends_with("Plugin") { "plugin: request-termination" } else { "username: o" };
+        format!(
+            "apiVersion: {version}\nkind: {kind}\nmetadata: {{name: o, annotations: {{{key}: x}}}}\n{plugin}\n"
+        )
+    };
+    for kind in ["KongPlugin", "KongClusterPlugin", "KongConsumer", "Secret"] {
+        let line = "annotations.konghq.com/plugin (line 3): not supported; remove it";
+        check(&object(kind, "konghq.com/plugin"), &format!("{kind} default/o.metadata.{line}"));
+        model(&object(kind, "cert-manager.io/x"));
+        model(&object(kind, "konghq.com/tags"));
+    }
+}
+
+#[test]
+fn a_path_of_no_type_that_kubernetes_knows_is_refused() {
+    let advice = "write Exact, Prefix or ImplementationSpecific; Kubernetes refuses it too";
+    for written in ["prefix", "Regex", "7"] {
+        let refused = problems(&ingress("", &format!("path: /, pathType: {written}")));
+        assert!(refused.contains(&format!("a pathType that is not known; {advice}")), "{written}: {refused}");
+    }
+}
+
+#[test]
 fn a_plugin_is_global_or_is_not() {
     let plugin = |global: &str| {
         format!(
