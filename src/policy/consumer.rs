@@ -57,6 +57,14 @@ pub struct Consumer {
     pub groups: Arc<[Arc<str>]>,
 }
 
+impl Consumer {
+    /// What people call it: its username, or its `custom_id`.
+    #[must_use]
+    pub fn name(&self) -> Option<&str> {
+        self.username.as_deref().or(self.custom_id.as_deref())
+    }
+}
+
 /// A consumer as a declarative file tells it, with the credentials that are its own.
 #[derive(Debug, Clone)]
 pub struct NewConsumer {

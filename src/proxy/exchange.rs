@@ -338,6 +338,7 @@ impl Exchange {
             peer: &self.client.address,
             certificate: certificate.map(|certificate| certificate.leaf.subject().as_str()),
             fingerprint: self.client.fingerprint.as_deref(),
+            consumer: self.permit.get().and_then(|permit| permit.consumer()?.name()),
             group: self.permit.get().and_then(|permit| permit.caller()?.group.as_deref()),
             method: self.method.as_str(),
             host: &self.host,

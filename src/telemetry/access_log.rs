@@ -140,6 +140,7 @@ mod tests {
             peer: "127.0.0.1:1",
             certificate: Some("CN=a\"\n{}"),
             fingerprint: None,
+            consumer: None,
             group: None,
             method: "GET",
             host: "h",

@@ -27,6 +27,8 @@ pub struct Line<'a> {
     pub certificate: Option<&'a str>,
     /// SHA-256 of the certificate, hex.
     pub fingerprint: Option<&'a str>,
+    /// Who the caller is known as: the consumer's username, or `custom_id` if it has none.
+    pub consumer: Option<&'a str>,
     /// The authenticated group.
     pub group: Option<&'a str>,
     /// HTTP method.
@@ -64,6 +66,7 @@ impl Line<'_> {
         text(out, br#","peer":"#, self.peer);
         some_text(out, br#","certificate":"#, self.certificate);
         some_text(out, br#","fingerprint":"#, self.fingerprint);
+        some_text(out, br#","consumer":"#, self.consumer);
         some_text(out, br#","group":"#, self.group);
         text(out, br#","method":"#, self.method);
         text(out, br#","host":"#, self.host);
@@ -268,6 +271,7 @@ mod tests {
                 peer: "[::1]:7",
                 certificate: None,
                 fingerprint: None,
+                consumer: Some("ö"),
                 group: Some("a\"\\\n"),
                 method: "GET",
                 host: "",
@@ -286,7 +290,7 @@ mod tests {
             prop_assert!(out.is_ascii() && out.iter().filter(|byte| **byte < b' ').eq([&b'\n']));
             let mut expected = json!({
                 "time": "1970-01-01T00:00:00.000Z", "request_id": "1", "client": "::1", "peer": "[::1]:7",
-                "group": "a\"\\\n", "method": "GET", "host": "", "path": path, "protocol": "HTTP/1.1",
+                "consumer": "ö", "group": "a\"\\\n", "method": "GET", "host": "", "path": path, "protocol": "HTTP/1.1",
                 "status": status, "bytes_in": 0, "bytes_out": bytes_out, "duration_ms": 1.5, "upstream_ms": 0.0,
             });
             if let Some(reason) = reason {

@@ -60,6 +60,15 @@ fn not_verified() -> (u16, String) {
 }
 
 #[test]
+fn the_access_line_names_the_consumer() {
+    let node = node(&guarded("anonymous: guest", "consumers: [{username: guest}, {custom_id: app}]\n"));
+    assert_eq!((node.anonymous().status, node.by("client").status), (200, 200));
+    let lines = node.node.stopped_access_lines();
+    let named: Vec<_> = lines.iter().map(|line| (&line["certificate"], &line["consumer"])).collect();
+    assert_eq!(named, [(&json!(null), &json!("guest")), (&json!("CN=app"), &json!("app"))]);
+}
+
+#[test]
 fn an_anonymous_consumer_takes_the_place_of_every_failure() {
     let node = node(&guarded(
         "anonymous: guest",
