@@ -55,7 +55,7 @@ pub use self::server_tls::{Handshake, ServerTls, TlsVersions};
 pub use self::settings::{Settings, Sources, flags};
 pub use self::source::{Layers, Loaded, load, status_listen};
 pub use self::target::{Scheme, Target};
-pub use self::upstream::{Calls, Link, Upstream};
+pub use self::upstream::{Calls, Link, Terms, Upstream};
 pub use self::upstream_tls::UpstreamTls;
 
 /// Everything the program needs to know, before any file is read.

@@ -32,7 +32,7 @@ pub use self::access::verifier;
 pub use self::declared::outline;
 pub use self::files::certificates;
 pub use self::service::{Service, ServicePlan, TlsDefaults, server_name, server_trust};
-pub use self::target::{Target, Terms};
+pub use self::target::Target;
 
 /// Everything a request needs, ready to use.
 #[derive(Debug)]

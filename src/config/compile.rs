@@ -48,7 +48,7 @@ fn config(mode: Mode, settings: &Settings, problems: &mut Problems) -> Option<Co
     let without_upstream = problems.value(value::switch(&settings.upstream.ready_without_upstream));
     let process = &settings.process;
     let insecure = problems.note(Insecure::parse(&process.insecure)).unwrap_or(Insecure::Warn);
-    let client_write = calls.as_ref().map(|calls| calls.write_timeout).unwrap_or_default();
+    let client_write = calls.as_ref().map(|calls| calls.terms.write_timeout).unwrap_or_default();
     let calls = calls?;
     let mut config = Config {
         limits: Limits::compile(&settings.limits, problems),

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::declarative::DeclarativeSource;
 use super::problem::{Problem, Problems, Said};
-use super::target::Target;
+use super::target::{Scheme, Target};
 use super::upstream_tls::{UpstreamTls, UpstreamTlsSettings};
 use super::value::{self, Unit};
 
@@ -69,26 +69,44 @@ pub struct Upstream {
     pub target: Target,
     /// `Some` for `https` and `grpcs`.
     pub tls: Option<UpstreamTls>,
-    /// Which HTTP is spoken; never [`Link::Auto`] for gRPC.
+    /// How it is spoken to.
+    pub terms: Terms,
+    /// Further tries of one request.
+    pub retries: u32,
+    /// Connect before the first request, so that it pays no handshake.
+    pub open_at_start: bool,
+}
+
+/// How a service is spoken to: which HTTP, how long everything may take, how much is kept.
+#[derive(Debug, Clone)]
+pub struct Terms {
+    /// Which HTTP; never [`Link::Auto`] for gRPC once the service is known.
     pub link: Link,
-    /// To reach it, handshake included.
+    /// To reach a target, handshake included.
     pub connect_timeout: Duration,
     /// Between two pieces of an answer.
     pub read_timeout: Duration,
     /// Until the next piece of a request is taken.
     pub write_timeout: Duration,
-    /// Without a PING answered, the connection is dead.
+    /// Without a PING answered, a connection is dead.
     pub link_timeout: Duration,
-    /// Further tries of one request.
-    pub retries: u32,
-    /// Idle connections kept.
+    /// Idle connections kept per target.
     pub keepalive_pool_size: usize,
     /// Requests per connection; 0 for any number.
     pub keepalive_max_requests: u64,
     /// How long an idle connection is kept.
     pub keepalive_idle_timeout: Duration,
-    /// Connect before the first request, so that it pays no handshake.
-    pub open_at_start: bool,
+}
+
+impl Terms {
+    /// For a service of that scheme: gRPC is always HTTP/2.
+    #[must_use]
+    pub fn to(mut self, scheme: Scheme) -> Self {
+        if scheme.is_grpc() {
+            self.link = Link::Http2;
+        }
+        self
+    }
 }
 
 /// Which HTTP is spoken to the upstream.
@@ -108,24 +126,10 @@ pub enum Link {
 pub struct Calls {
     /// Of services with TLS; `server_name` is empty where it is the service's host.
     pub tls: UpstreamTls,
-    /// Which HTTP is spoken, if the service leaves a choice.
-    pub link: Link,
-    /// To reach it, handshake included.
-    pub connect_timeout: Duration,
-    /// Between two pieces of an answer.
-    pub read_timeout: Duration,
-    /// Until the next piece of a request is taken.
-    pub write_timeout: Duration,
-    /// Without a PING answered, the connection is dead.
-    pub link_timeout: Duration,
+    /// How they are spoken to; its link counts if the service leaves a choice.
+    pub terms: Terms,
     /// Further tries of one request.
     pub retries: u32,
-    /// Idle connections kept.
-    pub keepalive_pool_size: usize,
-    /// Requests per connection; 0 for any number.
-    pub keepalive_max_requests: u64,
-    /// How long an idle connection is kept.
-    pub keepalive_idle_timeout: Duration,
     /// Connect before the first request, so that it pays no handshake.
     pub open_at_start: bool,
     /// Whether services are on other hosts, so that plain HTTP to them is a caution.
@@ -158,15 +162,17 @@ impl Calls {
         let keepalive_idle_timeout = problems.value(seconds(&settings.upstream_keepalive_idle_timeout));
         Some(Self {
             tls: tls?,
-            link,
-            connect_timeout,
-            read_timeout,
-            write_timeout,
-            link_timeout,
+            terms: Terms {
+                link,
+                connect_timeout,
+                read_timeout,
+                write_timeout,
+                link_timeout,
+                keepalive_pool_size,
+                keepalive_max_requests,
+                keepalive_idle_timeout,
+            },
             retries,
-            keepalive_pool_size,
-            keepalive_max_requests,
-            keepalive_idle_timeout,
             open_at_start,
             leave_this_host: open_at_start,
         })
@@ -181,16 +187,9 @@ impl Calls {
         }
         Upstream {
             tls,
-            link: if target.scheme.is_grpc() { Link::Http2 } else { self.link },
+            terms: self.terms.clone().to(target.scheme),
             target,
-            connect_timeout: self.connect_timeout,
-            read_timeout: self.read_timeout,
-            write_timeout: self.write_timeout,
-            link_timeout: self.link_timeout,
             retries: self.retries,
-            keepalive_pool_size: self.keepalive_pool_size,
-            keepalive_max_requests: self.keepalive_max_requests,
-            keepalive_idle_timeout: self.keepalive_idle_timeout,
             open_at_start: self.open_at_start,
         }
     }

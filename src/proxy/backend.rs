@@ -237,10 +237,10 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::config::{self, Link, Scheme};
+    use crate::config::{self, Link, Scheme, Terms};
     use crate::pki::{Authority, Leaf};
     use crate::snapshot::balance::{Member, UpstreamPlan};
-    use crate::snapshot::{ServicePlan, Terms, TlsDefaults};
+    use crate::snapshot::{ServicePlan, TlsDefaults};
     use crate::tls::credentials::{Credentials, Side};
     use rustls::RootCertStore;
     use rustls::pki_types::UnixTime;
@@ -249,7 +249,6 @@ mod tests {
 
     fn terms() -> Terms {
         Terms {
-            scheme: Scheme::Https,
             link: Link::Auto,
             connect_timeout: WAIT,
             read_timeout: WAIT,

@@ -187,7 +187,11 @@ impl Pool {
             config::Link::Http2 => Offer::Http2,
             // Without ALPN nobody can ask; gRPC needs HTTP/2, everything else speaks HTTP/1.1.
             config::Link::Auto if self.target.dialer.is_none() => {
-                if is_grpc || self.target.terms.scheme.is_grpc() { Offer::Http2 } else { Offer::Http1 }
+                if is_grpc {
+                    Offer::Http2
+                } else {
+                    Offer::Http1
+                }
             }
             config::Link::Auto => Offer::Both,
         }

@@ -17,6 +17,28 @@ pub enum Protocol {
     Grpcs,
 }
 
+impl Protocol {
+    /// All of them, in the order they are told in.
+    pub const ALL: [Self; 4] = [Self::Http, Self::Https, Self::Grpc, Self::Grpcs];
+
+    /// The one that Kong gives that name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|protocol| protocol.name() == name)
+    }
+
+    /// Its name in Kong.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Http => "http",
+            Self::Https => "https",
+            Self::Grpc => "grpc",
+            Self::Grpcs => "grpcs",
+        }
+    }
+}
+
 /// A set of protocols; Kong's default for routes is http and https.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Protocols(u8);
@@ -29,9 +51,7 @@ impl Protocols {
     pub fn parse<'a>(names: impl IntoIterator<Item = &'a str>) -> Result<Self, Invalid> {
         let mut set = 0;
         for name in names {
-            let known = NAMES.iter().find(|(known, _)| *known == name);
-            let (_, protocol) = known.ok_or_else(|| unknown(name))?;
-            set |= bit(*protocol);
+            set |= bit(Protocol::named(name).ok_or_else(|| unknown(name))?);
         }
         match set {
             0 => Err(Invalid::new("there must be at least one of http, https, grpc and grpcs")),
@@ -77,20 +97,13 @@ impl Default for Protocols {
 impl fmt::Display for Protocols {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut separator = "";
-        for (name, _) in NAMES.iter().filter(|(_, protocol)| self.contains(*protocol)) {
-            write!(f, "{separator}{name}")?;
+        for protocol in Protocol::ALL.into_iter().filter(|protocol| self.contains(*protocol)) {
+            write!(f, "{separator}{}", protocol.name())?;
             separator = ", ";
         }
         Ok(())
     }
 }
-
-const NAMES: [(&str, Protocol); 4] = [
-    ("http", Protocol::Http),
-    ("https", Protocol::Https),
-    ("grpc", Protocol::Grpc),
-    ("grpcs", Protocol::Grpcs),
-];
 
 fn bit(protocol: Protocol) -> u8 {
     1 << protocol as u8

@@ -9,8 +9,8 @@ use std::time::Duration;
 use http::{HeaderMap, HeaderName};
 
 use super::service::TlsDefaults;
-use super::target::{Target, Terms, verified_name};
-use crate::config::{self, Link, Scheme};
+use super::target::{Target, verified_name};
+use crate::config::{self, Link, Scheme, Terms};
 use crate::tls::client::Dialer;
 use crate::tls::credentials::Credentials;
 
@@ -191,7 +191,7 @@ fn probes(plan: &UpstreamPlan, active: &Active, defaults: &TlsDefaults) -> Resul
         Question::Https { verify, server_name, .. } => (Scheme::Https, Some((*verify, server_name))),
     };
     let credentials = plan.client_certificate.as_ref().or(defaults.credentials.as_ref());
-    let terms = Arc::new(terms(scheme, active.timeout));
+    let terms = Arc::new(terms(active.timeout));
     let mut base = None;
     let probe = |member: &Member| {
         let dialer = match tls {
@@ -226,9 +226,8 @@ pub(super) fn named(
 }
 
 /// Probes keep no connection, so only the waits have a meaning.
-pub(super) fn terms(scheme: Scheme, timeout: Duration) -> Terms {
+pub(super) fn terms(timeout: Duration) -> Terms {
     Terms {
-        scheme,
         link: Link::Http1,
         connect_timeout: timeout,
         read_timeout: timeout,

@@ -8,8 +8,8 @@ use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 
 use super::balance::{Balance, named};
 use super::files;
-use super::target::{Target, Terms, verified_name};
-use crate::config::{self, CaFiles, Link, Problem, Problems, UpstreamTls};
+use super::target::{Target, verified_name};
+use crate::config::{self, CaFiles, Problem, Problems, Terms, UpstreamTls};
 use crate::tls::client::{Dialer, ServerTrust};
 use crate::tls::credentials::{Credentials, Side};
 use crate::tls::trust;
@@ -90,11 +90,7 @@ impl Service {
     /// When a name cannot be verified or sent, or there is nothing to trust.
     pub fn new(plan: ServicePlan, defaults: &TlsDefaults) -> Result<Self, String> {
         let scheme = plan.address.scheme;
-        let mut terms = Terms { scheme, ..plan.terms };
-        if scheme.is_grpc() {
-            terms.link = Link::Http2;
-        }
-        let terms = Arc::new(terms);
+        let terms = Arc::new(plan.terms.clone().to(scheme));
         let host_header = plan.balance.as_ref().and_then(|balance| balance.plan.host_header.as_deref());
         let mut base = None;
         let mut target = |address: &config::Target| -> Result<Arc<Target>, String> {
@@ -148,7 +144,7 @@ pub(super) fn service(upstream: &config::Upstream, now: UnixTime) -> Result<Serv
         Some(tls) => Some(dialer(tls, now)?),
         None => None,
     };
-    let terms = Arc::new(Terms::from(upstream));
+    let terms = Arc::new(upstream.terms.clone());
     let target = Target::new(&upstream.target, None, dialer, &terms)
         // The URL was parsed, so its host is a legal header value.
         .map_err(|what| Problem::missing("upstream_url", what, "write a host name or address"))?;
@@ -239,7 +235,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::config::Scheme;
+    use crate::config::{Link, Scheme};
     use crate::pki::{Authority, Leaf};
     use crate::snapshot::balance::{Algorithm, Member, UpstreamPlan, terms};
 
@@ -252,7 +248,7 @@ mod tests {
         let port = scheme.default_port();
         ServicePlan {
             address: config::Target { scheme, host: "orders.internal".into(), port, path: "/base".into() },
-            terms: terms(scheme, Duration::from_secs(1)),
+            terms: terms(Duration::from_secs(1)),
             retries: 5,
             client_certificate,
             tls_verify: Some(false),

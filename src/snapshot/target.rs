@@ -5,13 +5,12 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use http::HeaderValue;
 use http::uri::Authority;
 use rustls::pki_types::ServerName;
 
-use crate::config::{self, Link, Scheme};
+use crate::config::{self, Terms};
 use crate::tls::client::Dialer;
 
 /// Where connections go.
@@ -31,45 +30,6 @@ pub struct Target {
     pub dialer: Option<Dialer>,
     /// How it is spoken to.
     pub terms: Arc<Terms>,
-}
-
-/// How a service is spoken to: which HTTP, how long everything may take, how much is kept.
-#[derive(Debug, Clone)]
-pub struct Terms {
-    /// What is spoken.
-    pub scheme: Scheme,
-    /// Which HTTP; never [`Link::Auto`] for gRPC.
-    pub link: Link,
-    /// To reach a target, handshake included.
-    pub connect_timeout: Duration,
-    /// Between two pieces of an answer.
-    pub read_timeout: Duration,
-    /// Until the next piece of a request is taken.
-    pub write_timeout: Duration,
-    /// Without a PING answered, a connection is dead.
-    pub link_timeout: Duration,
-    /// Idle connections kept per target.
-    pub keepalive_pool_size: usize,
-    /// Requests per connection; 0 for any number.
-    pub keepalive_max_requests: u64,
-    /// How long an idle connection is kept.
-    pub keepalive_idle_timeout: Duration,
-}
-
-impl From<&config::Upstream> for Terms {
-    fn from(upstream: &config::Upstream) -> Self {
-        Self {
-            scheme: upstream.target.scheme,
-            link: upstream.link,
-            connect_timeout: upstream.connect_timeout,
-            read_timeout: upstream.read_timeout,
-            write_timeout: upstream.write_timeout,
-            link_timeout: upstream.link_timeout,
-            keepalive_pool_size: upstream.keepalive_pool_size,
-            keepalive_max_requests: upstream.keepalive_max_requests,
-            keepalive_idle_timeout: upstream.keepalive_idle_timeout,
-        }
-    }
 }
 
 impl Target {
@@ -138,6 +98,7 @@ pub(super) fn verified_name(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Scheme;
 
     fn address(scheme: Scheme, host: &str, port: u16) -> config::Target {
         config::Target { scheme, host: host.into(), port, path: String::new() }

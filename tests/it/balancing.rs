@@ -15,7 +15,7 @@ use mtls_bridge::pki::Leaf;
 use mtls_bridge::snapshot::balance::{
     Active, Algorithm, Balance, Counting, HashOn, HealthChecks, Member, Question, UpstreamPlan,
 };
-use mtls_bridge::snapshot::{Service, ServicePlan, Terms, TlsDefaults};
+use mtls_bridge::snapshot::{Service, ServicePlan, TlsDefaults};
 use mtls_bridge::tls::credentials::{Credentials, Side};
 use rustls::RootCertStore;
 use rustls::pki_types::UnixTime;
@@ -147,7 +147,7 @@ fn start(upstream: UpstreamPlan, scheme: &str, preserve_host: &str, defaults: &T
     }
     let plan = ServicePlan {
         address,
-        terms: Terms::from(upstream_url),
+        terms: upstream_url.terms.clone(),
         retries: 2,
         client_certificate: None,
         tls_verify: None,

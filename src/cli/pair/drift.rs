@@ -202,7 +202,7 @@ fn names(far: &Half, client: &PeerCertificate) -> Vec<String> {
 
 /// The node next to what is slow must be the first to give up, or nobody learns who was slow.
 fn timeouts(near: &Half, far: &Half) -> Vec<String> {
-    let [outer, inner] = [near, far].map(|half| &half.config().calls);
+    let [outer, inner] = [near, far].map(|half| &half.config().calls.terms);
     [
         ("read_timeout", outer.read_timeout, inner.read_timeout),
         ("write_timeout", outer.write_timeout, inner.write_timeout),

@@ -74,9 +74,10 @@ fn the_defaults_are_those_of_the_contract() {
     );
     assert_eq!((limits.client_max_body_size, limits.http2_max_concurrent_streams), (None, 256));
     let upstream = config.upstream.unwrap();
-    assert_eq!((upstream.connect_timeout, upstream.read_timeout), (seconds(5), seconds(60)));
-    assert_eq!((upstream.link_timeout, upstream.retries), (seconds(5), 1));
-    assert_eq!((upstream.keepalive_pool_size, upstream.keepalive_max_requests), (512, 10000));
+    let terms = upstream.terms;
+    assert_eq!((terms.connect_timeout, terms.read_timeout), (seconds(5), seconds(60)));
+    assert_eq!((terms.link_timeout, upstream.retries), (seconds(5), 1));
+    assert_eq!((terms.keepalive_pool_size, terms.keepalive_max_requests), (512, 10000));
     assert_eq!((config.deadlines.handshake, config.deadlines.client_write), (seconds(10), seconds(60)));
     assert_eq!((config.drain_timeout, config.access_log), (seconds(30), true));
 }
@@ -84,7 +85,7 @@ fn the_defaults_are_those_of_the_contract() {
 #[test]
 fn bare_numbers_have_kongs_units() {
     let config = gateway(&[("CONNECT_TIMEOUT", "250"), ("KEEPALIVE_TIMEOUT", "250")]).unwrap().config;
-    assert_eq!(config.upstream.unwrap().connect_timeout, Duration::from_millis(250));
+    assert_eq!(config.upstream.unwrap().terms.connect_timeout, Duration::from_millis(250));
     assert_eq!(config.deadlines.keepalive, Duration::from_secs(250));
 }
 
@@ -99,7 +100,7 @@ fn a_reverse_proxy_can_ask_for_certificates_too() {
 fn grpc_is_http2() {
     let link = |url, http| {
         gateway(&[("UPSTREAM_URL", url), ("UPSTREAM_HTTP", http)])
-            .map(|loaded| loaded.config.upstream.unwrap().link)
+            .map(|loaded| loaded.config.upstream.unwrap().terms.link)
     };
     assert_eq!(link("grpc://service", "auto"), Ok(Link::Http2));
     assert_eq!(link("http://service", "auto"), Ok(Link::Auto));

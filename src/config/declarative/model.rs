@@ -12,6 +12,7 @@ use super::id::Id;
 use super::plugins::PluginConfig;
 use super::report::Place;
 use crate::config::Target;
+use crate::routing::{PathHandling, Protocol};
 
 /// A whole file.
 #[derive(Debug, Default)]
@@ -111,29 +112,6 @@ pub struct RouteFields {
     pub regex_priority: i64,
     /// How paths are joined.
     pub path_handling: PathHandling,
-}
-
-/// What a route or plugin is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Protocol {
-    /// HTTP without TLS.
-    Http,
-    /// HTTP over TLS.
-    Https,
-    /// gRPC without TLS.
-    Grpc,
-    /// gRPC over TLS.
-    Grpcs,
-}
-
-/// How a service's path and a request's are joined. Source: kong/router/utils.lua.
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-pub enum PathHandling {
-    /// With one slash between them.
-    #[default]
-    V0,
-    /// As they are.
-    V1,
 }
 
 /// Somebody known by name. Source: kong/db/schema/entities/consumers.lua.

@@ -13,9 +13,10 @@ use std::collections::HashMap;
 use super::fields::Fields;
 use super::gather::Found;
 use super::kind::Kind;
-use super::model::{Plugin, Protocol, Scope};
+use super::model::{Plugin, Scope};
 use super::node::shortened;
 use super::reader::{Reader, protocols, tags};
+use crate::routing::Protocol;
 
 pub use self::certificate_headers::{CallistaMtlsAuthFields, TlsMetadataHeadersFields};
 pub use self::groups::{AclFields, CallistaMtlsAclFields, Listed};

@@ -7,9 +7,9 @@ use tokio_rustls::rustls::pki_types::{ServerName, UnixTime};
 use super::fields::{Fields, Path, Text};
 use super::gather::{Found, Gathered};
 use super::kind::Kind;
-use super::model::Protocol;
 use super::node::shortened;
 use super::report::Report;
+use crate::routing::Protocol;
 
 /// What a reader may look at.
 #[derive(Clone, Copy)]
@@ -65,9 +65,9 @@ pub(super) fn protocols(fields: &mut Fields<'_>, default: &[Protocol]) -> Vec<Pr
     let Some(texts) = fields.texts("protocols") else { return default.to_vec() };
     let mut protocols = Vec::new();
     for text in texts {
-        match PROTOCOLS.iter().find(|(word, _)| *word == text.text) {
-            Some((_, protocol)) if protocols.contains(protocol) => {}
-            Some((_, protocol)) => protocols.push(*protocol),
+        match Protocol::named(text.text) {
+            Some(protocol) if protocols.contains(&protocol) => {}
+            Some(protocol) => protocols.push(protocol),
             None => not_spoken(fields, text),
         }
     }
@@ -91,13 +91,6 @@ pub(super) fn host(text: &str) -> Option<&str> {
     let host = bracketed.unwrap_or(text);
     ServerName::try_from(host).ok().map(|_| host).filter(|host| bracketed.is_none() || host.contains(':'))
 }
-
-pub(super) const PROTOCOLS: [(&str, Protocol); 4] = [
-    ("http", Protocol::Http),
-    ("https", Protocol::Https),
-    ("grpc", Protocol::Grpc),
-    ("grpcs", Protocol::Grpcs),
-];
 
 /// Fields of Kong's that change nothing here, whatever their value, and why.
 fn harmless(kind: Kind) -> impl Iterator<Item = &'static str> {

@@ -5,9 +5,10 @@ use super::certificate::is_server_name;
 use super::fields::{Fields, Text};
 use super::gather::Found;
 use super::kind::Kind;
-use super::model::{PathHandling, Protocol, Route, RouteFields};
+use super::model::{Route, RouteFields};
 use super::node::shortened;
 use super::reader::{Format, Reader, host, protocols, tags};
+use crate::routing::{PathHandling, Protocol};
 
 /// `None` after a problem; also for what is disabled with its service, which is read all the same.
 pub(super) fn route<'a>(reader: Reader<'a>, found: &'a Found<'a>) -> Option<Route> {

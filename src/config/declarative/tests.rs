@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use super::model::{Algorithm, HashOn, Protocol, Scope};
+use super::model::{Algorithm, HashOn, Scope};
 use super::plugins::{Listed, PluginConfig, Revocation};
 use super::*;
 use crate::config::problem::{Origin, Said};
 use crate::config::target::Scheme;
+use crate::routing::Protocol;
 
 mod articles;
 mod manifests;

@@ -4,7 +4,7 @@ use rustls::pki_types::UnixTime;
 
 use super::plugins::{Effective, Name};
 use super::rules::name;
-use crate::config::declarative::model::{Protocol, Route, RouteFields, Service};
+use crate::config::declarative::model::{Route, RouteFields, Service};
 use crate::config::declarative::{self, Model};
 use crate::config::{Config, Problems};
 
@@ -27,12 +27,7 @@ pub fn outline(config: &Config, now: UnixTime) -> Result<Vec<String>, Problems> 
 }
 
 fn matched(rule: &RouteFields) -> String {
-    let protocols = rule.protocols.iter().map(|protocol| match protocol {
-        Protocol::Http => "http",
-        Protocol::Https => "https",
-        Protocol::Grpc => "grpc",
-        Protocol::Grpcs => "grpcs",
-    });
+    let protocols = rule.protocols.iter().map(|protocol| protocol.name());
     let mut parts = vec![protocols.collect::<Vec<_>>().join(",")];
     let mut add = |what: &str, texts: &[Box<str>]| {
         if !texts.is_empty() {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::Loading;
 use super::plugins::Effective;
 use crate::config::Problems;
-use crate::config::declarative::model::{PathHandling, Protocol, Route, RouteFields};
+use crate::config::declarative::model::{Route, RouteFields};
 use crate::routing::{self, HeaderRule, HostPattern, Invalid, PathPattern, Protocols, Rule, Sni};
 
 /// All routes; of two that are equal the older goes first, else the one written first.
@@ -47,26 +47,17 @@ pub(super) fn name(route: &Route) -> Arc<str> {
 }
 
 fn rule(fields: &RouteFields) -> Result<Rule, Invalid> {
-    let protocols = fields.protocols.iter().map(|protocol| match protocol {
-        Protocol::Http => "http",
-        Protocol::Https => "https",
-        Protocol::Grpc => "grpc",
-        Protocol::Grpcs => "grpcs",
-    });
     let header = |(name, values): &(Box<str>, Vec<Box<str>>)| {
         HeaderRule::parse(name, values.iter().map(|value| &**value))
     };
     Ok(Rule {
-        protocols: Protocols::parse(protocols)?,
+        protocols: Protocols::parse(fields.protocols.iter().map(|protocol| protocol.name()))?,
         methods: fields.methods.iter().map(|method| Rule::method(method)).collect::<Result<_, _>>()?,
         hosts: fields.hosts.iter().map(|host| HostPattern::parse(host)).collect::<Result<_, _>>()?,
         paths: fields.paths.iter().map(|path| PathPattern::parse(path)).collect::<Result<_, _>>()?,
         headers: fields.headers.iter().map(header).collect::<Result<_, _>>()?,
         snis: fields.snis.iter().map(|sni| Sni::parse(sni)).collect::<Result<_, _>>()?,
         regex_priority: fields.regex_priority,
-        path_handling: match fields.path_handling {
-            PathHandling::V0 => routing::PathHandling::V0,
-            PathHandling::V1 => routing::PathHandling::V1,
-        },
+        path_handling: fields.path_handling,
     })
 }

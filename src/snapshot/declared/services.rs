@@ -10,12 +10,11 @@ use rustls::RootCertStore;
 use super::Loading;
 use crate::config::declarative::Place;
 use crate::config::declarative::model::{self, ActiveChecks, CheckKind, Counts, Upstream};
-use crate::config::{Problems, Target};
+use crate::config::{Problems, Target, Terms};
 use crate::snapshot::balance::{
     Active, Algorithm, Balance, Counting, HashOn, HealthChecks, Member, Question, UpstreamPlan,
 };
 use crate::snapshot::service::{Service, ServicePlan, TlsDefaults, defaults};
-use crate::snapshot::target::Terms;
 use crate::tls::credentials::{Credentials, Side};
 
 /// Makes services, each trust store once.
@@ -62,17 +61,12 @@ impl<'a> Services<'a> {
     }
 
     fn terms(&self, said: &model::Service) -> Terms {
-        let calls = &self.loading.config.calls;
+        let usual = &self.loading.config.calls.terms;
         Terms {
-            scheme: said.target.scheme,
-            link: calls.link,
-            connect_timeout: said.connect_timeout.unwrap_or(calls.connect_timeout),
-            read_timeout: said.read_timeout.unwrap_or(calls.read_timeout),
-            write_timeout: said.write_timeout.unwrap_or(calls.write_timeout),
-            link_timeout: calls.link_timeout,
-            keepalive_pool_size: calls.keepalive_pool_size,
-            keepalive_max_requests: calls.keepalive_max_requests,
-            keepalive_idle_timeout: calls.keepalive_idle_timeout,
+            connect_timeout: said.connect_timeout.unwrap_or(usual.connect_timeout),
+            read_timeout: said.read_timeout.unwrap_or(usual.read_timeout),
+            write_timeout: said.write_timeout.unwrap_or(usual.write_timeout),
+            ..usual.clone()
         }
     }
 
