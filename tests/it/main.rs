@@ -5,6 +5,7 @@
 #![allow(missing_docs, unreachable_pub)] // a test's name is its sentence, and nobody links to it
 
 mod echo;
+mod executable;
 mod layers;
 mod transcripts;
 
