@@ -181,7 +181,7 @@ fn request() -> impl Strategy<Value = String> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(400))]
+    #![proptest_config(ProptestConfig::with_cases(200))]
 
     #[test]
     fn the_index_finds_what_trying_all_routes_finds(rules in rules(), requests in proptest::collection::vec(request(), 1..8)) {
