@@ -13,6 +13,7 @@ use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwap;
 use rustls::pki_types::UnixTime;
+use tokio::sync::Notify;
 
 use super::{Snapshot, files};
 use crate::config::Config;
@@ -20,13 +21,33 @@ use crate::config::Config;
 /// A new certificate is in force within about this time.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
-/// Replaces the published snapshot whenever one of its files changes, for as long as it is polled.
-pub async fn replace_on_change(config: Config, published: Arc<ArcSwap<Snapshot>>) {
+/// Asks for a look at all files now, whatever their stamps say; the outcome is logged. Clones ask the
+/// same watcher, and what is asked several times before it looks is asked once.
+#[derive(Debug, Clone, Default)]
+pub struct LookNow(Arc<Notify>);
+
+impl LookNow {
+    /// Returns at once; may be called from any thread.
+    pub fn ask(&self) {
+        self.0.notify_one();
+    }
+}
+
+/// Replaces the published snapshot whenever one of its files changes, or when `look_now` is asked, for as
+/// long as it is polled.
+pub async fn replace_on_change(config: Config, published: Arc<ArcSwap<Snapshot>>, look_now: LookNow) {
     let mut told = BTreeSet::new();
     let (mut before, mut refused) = (None, None);
     loop {
-        tokio::time::sleep(LOOK_EVERY).await;
+        let asked = tokio::time::timeout(LOOK_EVERY, look_now.0.notified()).await.is_ok();
         let now = Stamps::of(&config);
+        if asked && now == published.load().stamps {
+            tracing::info!("looked at all files: nothing changed");
+        }
+        if asked {
+            (before, refused) = (Some(now.clone()), None);
+            told.clear();
+        }
         let is_new = now != published.load().stamps && Some(&now) != refused.as_ref();
         // Half a declarative file can be a whole one that says less: it must have come to rest. Half a
         // certificate is none.
