@@ -153,7 +153,7 @@ fn bridge(layers: &Layers) -> Result<(), Failure> {
         tracing::warn!("{remark}");
     }
     let runtime = app::runtime().map_err(anyhow::Error::from)?;
-    runtime.block_on(async {
+    let ended = runtime.block_on(async {
         let app = App::start(&loaded.config, snapshot)?;
         for address in &app.addresses {
             tracing::info!(%address, "listening");
@@ -162,8 +162,10 @@ fn bridge(layers: &Layers) -> Result<(), Failure> {
             tracing::info!(%address, "status");
         }
         app.run().await
-    })?;
-    Ok(())
+    });
+    // A file that is being read just now may lie on a file system that does not answer.
+    runtime.shutdown_background();
+    Ok(ended?)
 }
 
 fn check(layers: &Layers) -> Result<(), Failure> {

@@ -55,7 +55,7 @@ fn revocation(
     cas: &CaFiles,
     dates: &Dates,
 ) -> Result<Option<Arc<Fetching>>, Problems> {
-    let lists = crl_files(said, &files::every(cas), dates)?;
+    let lists = crl_files(said, || files::every(cas), dates)?;
     Ok(fetching(said, &Arc::new(lists)))
 }
 
@@ -63,10 +63,13 @@ fn revocation(
 /// still says who is revoked.
 pub(super) fn crl_files(
     said: &config::Revocation,
-    cas: &[CertificateDer<'static>],
+    cas: impl FnOnce() -> Vec<CertificateDer<'static>>,
     dates: &Dates,
 ) -> Result<CrlFiles, Problems> {
-    let mut lists = CrlFiles::of(cas);
+    if said.crl_files.is_empty() {
+        return Ok(CrlFiles::default());
+    }
+    let mut lists = CrlFiles::of(&cas());
     let mut problems = Problems::default();
     for list in &said.crl_files {
         let unusable = |error: CrlError| Problem::new(list, error.to_string(), LISTS_ADVICE);

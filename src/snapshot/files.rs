@@ -85,10 +85,22 @@ pub(super) fn credentials(
         }
         if lapse.is_none() || goes_on {
             dates.take(pair.leaf());
+            caution_chain(&files.cert, &pair, dates);
             usable.push(pair);
         }
     }
     Ok(usable)
+}
+
+/// What is sent along helps nobody after its end, and some peers look no further.
+fn caution_chain(said: &Said, pair: &Credentials, dates: &Dates) {
+    for (at, der) in pair.certified().cert.iter().enumerate().skip(1) {
+        let Ok(certificate) = Certificate::parse(der.clone()) else { continue };
+        if let Some(lapse) = dates.lapse(&certificate) {
+            let what = format!("certificate {} of the chain ({}) {lapse}", at + 1, certificate.subject());
+            dates.caution(said, what, "put the chain there that its CA gives out now");
+        }
+    }
 }
 
 /// A certificate chain with its key, fit for `side`, whatever its dates.

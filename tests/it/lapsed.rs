@@ -266,6 +266,19 @@ fn what_expires_while_it_is_in_use_is_named_and_holds_up_no_renewal() {
 }
 
 #[test]
+fn an_intermediate_of_our_own_chain_that_expired_is_named() {
+    let (pki, echo) = (Pki::new(), Echo::start());
+    let late = pki.authority.intermediate_with("Late", Validity::expired(), KeyKind::default()).unwrap();
+    pki.keep("under", late.issue(&Leaf::server(&["localhost"]).unwrap()).unwrap());
+    let node = gateway(&pki, echo.address)
+        .env("SSL_CERT", pki.path("under.crt"))
+        .env("SSL_CERT_KEY", pki.path("under.key"))
+        .start();
+    let told = lines(&node, "certificate 2 of the chain (CN=Late) expired 24 hours ago");
+    assert_eq!(told.len(), 1, "{told:#?}");
+}
+
+#[test]
 fn check_names_what_would_be_left_out() {
     let pki = Pki::new();
     root(&pki, "late", Validity::expired());

@@ -23,7 +23,7 @@ pub(super) fn ca_certificates(reader: Reader<'_>) -> Vec<CaCertificate> {
         let der = fields.needed_text("cert", "write the CA as PEM").and_then(|cert| {
             let der = one(&fields, cert)?;
             if let Err(error) = trust::check(std::slice::from_ref(&der), DATES_ASIDE) {
-                fields.wrong(cert.at, error.to_string(), "give a CA, its root included");
+                fields.wrong(cert.at, error.to_string(), "give a CA that is valid, its root included");
                 return None;
             }
             if let Some(other) = seen.insert(der.clone(), &found.place) {
