@@ -29,6 +29,7 @@ use crate::proxy::Common;
 use crate::proxy::health::ask_targets;
 use crate::server::listener::Listener;
 use crate::server::worker::{Shared, Threads, Workers};
+use crate::snapshot::watch::{LookNow, replace_on_change};
 use crate::snapshot::{self, Snapshot};
 use crate::telemetry::access_log;
 
@@ -100,7 +101,7 @@ impl App {
             tasks.spawn_local(status.run());
         }
         tasks.spawn_local(ask_targets(Arc::clone(&published), common.health));
-        tasks.spawn_local(snapshot::watch::replace_on_change(config.clone(), published));
+        tasks.spawn_local(replace_on_change(config.clone(), published, LookNow::default()));
         drop((drain, binding));
         let drain_timeout = config.drain_timeout;
         Ok(Self {

@@ -1,7 +1,8 @@
 //! The commands, a file each: the arguments as clap reads them, and a `run` that does what they say.
 //!
 //! [`run`] is what `main` calls. Exit codes are decided here and nowhere else: 0 done,
-//! 1 failed while running, 2 configuration refused.
+//! 1 failed while running, or refused for something that time may heal (a certificate that has expired or is
+//! not valid yet), 2 configuration refused.
 
 pub mod check;
 pub mod demo;
@@ -16,7 +17,6 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::{ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
-use rustls::pki_types::UnixTime;
 
 use crate::app::{self, App};
 use crate::config::{self, Layers, Mode, Problem, Problems};
@@ -107,7 +107,7 @@ pub fn run() -> ExitCode {
         }
         Err(Failure::Refused(problems)) => {
             eprintln!("{problems}");
-            ExitCode::from(2)
+            ExitCode::from(if problems.may_heal() { 1 } else { 2 })
         }
         Err(Failure::Drifted(findings)) => {
             eprintln!("{}", findings.join("\n"));
@@ -153,7 +153,7 @@ fn bridge(layers: &Layers) -> Result<(), Failure> {
         tracing::warn!("{remark}");
     }
     let runtime = app::runtime().map_err(anyhow::Error::from)?;
-    runtime.block_on(async {
+    let ended = runtime.block_on(async {
         let app = App::start(&loaded.config, snapshot)?;
         for address in &app.addresses {
             tracing::info!(%address, "listening");
@@ -162,13 +162,15 @@ fn bridge(layers: &Layers) -> Result<(), Failure> {
             tracing::info!(%address, "status");
         }
         app.run().await
-    })?;
-    Ok(())
+    });
+    // A file that is being read just now may lie on a file system that does not answer.
+    runtime.shutdown_background();
+    Ok(ended?)
 }
 
 fn check(layers: &Layers) -> Result<(), Failure> {
     let (loaded, snapshot) = app::load(layers)?;
-    let outline = snapshot::outline(&loaded.config, UnixTime::now())?;
+    let outline = snapshot::outline(&loaded.config)?;
     let page = check::render(&loaded, &outline, &snapshot.cautions);
     Ok(io::stdout().write_all(page.as_bytes()).context("printing the configuration")?)
 }
