@@ -36,6 +36,7 @@ use crate::snapshot::watch::{LookNow, replace_on_change};
 use crate::snapshot::{self, Snapshot};
 use crate::telemetry::access_log;
 use crate::telemetry::output::Output;
+use crate::telemetry::program_log::ProgramLog;
 
 pub use self::process::Process;
 pub use self::reread::InForce;
@@ -110,7 +111,7 @@ impl App {
             counters: workers.counters(),
             revocation: Arc::clone(&common.revocation),
             access_log: access_log.as_ref().map(Output::queue),
-            program_log: process.log.as_ref().map(|log| log.queue()),
+            program_log: process.log.as_ref().map(ProgramLog::queue),
             started: Instant::now(),
         };
         let status = status_socket.map(|socket| Status::new(socket, facts)).transpose()?;

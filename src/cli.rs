@@ -11,7 +11,7 @@ pub mod healthcheck;
 pub mod pair;
 pub mod pki;
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::{self, AssertUnwindSafe, PanicHookInfo, catch_unwind};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -25,6 +25,7 @@ use crate::app::{self, App, End, InForce, Process};
 use crate::config::{self, Layers, Loaded, Mode, Problem, Problems};
 use crate::lifecycle::signal::Signals;
 use crate::snapshot::{self, Snapshot};
+use crate::telemetry::panics::Told;
 
 /// A mutual-TLS sidecar: presents a client certificate for an application, and asks for one
 /// in front of a service.
@@ -104,8 +105,10 @@ impl From<Problems> for Failure {
 /// Runs the command of this process's command line.
 #[must_use]
 pub fn run() -> ExitCode {
+    // Until there is a log, which has a hook of its own.
+    panic::set_hook(Box::new(tell_panic));
     let matches = Cli::command().get_matches();
-    // A panic of this thread is told by the hook, and fails like everything else.
+    // A panic of this thread was told by the hook, and fails like everything else.
     match catch_unwind(AssertUnwindSafe(|| dispatch(&matches))).unwrap_or(Err(Failure::Ended)) {
         Ok(()) => return ExitCode::SUCCESS,
         Err(Failure::Ended) => {}
@@ -120,6 +123,11 @@ pub fn run() -> ExitCode {
         }
     }
     ExitCode::from(1)
+}
+
+fn tell_panic(panic: &PanicHookInfo<'_>) {
+    let Told { place, what, .. } = Told::of(panic);
+    say(&format!("mtls-bridge: {what} at {place}; this is a fault of mtls-bridge, please report it"));
 }
 
 fn dispatch(matches: &ArgMatches) -> Result<(), Failure> {
@@ -147,19 +155,25 @@ fn dispatch(matches: &ArgMatches) -> Result<(), Failure> {
 /// Runs in the mode the layers say, until a signal.
 fn bridge(layers: &Layers) -> Result<(), Failure> {
     let runtime = app::runtime().map_err(anyhow::Error::from)?;
-    let ended = runtime.block_on(async {
-        // First, so that no signal is missed or ends the process while files are read.
-        let signals = Signals::listen().context("listening to signals")?;
-        let (loaded, snapshot) = app::load(layers)?;
+    let ended: Result<(), Failure> = runtime.block_on(async {
+        // First, so that none is missed, or ends the process without a word, while files are read.
+        let mut signals = Signals::listen().context("listening to signals")?;
+        let given = layers.clone();
+        let loading = tokio::task::spawn_blocking(move || app::load(&given));
+        let (loaded, snapshot) = tokio::select! {
+            loaded = loading => loaded.map_err(|_| Failure::Ended)??,
+            signal = signals.stop() => {
+                say(&format!("mtls-bridge: {signal} before the start was complete"));
+                return Ok(());
+            }
+        };
         let process = Process::start(&loaded.log)?;
         let cautions = loaded.config.cautions.iter().chain(&snapshot.cautions).map(ToString::to_string);
         for remark in cautions.chain(loaded.warnings.iter().cloned()) {
             tracing::warn!("{remark}");
         }
         let settings = Arc::new(InForce::new(layers, &loaded));
-        let ended = serve(&loaded, snapshot, &process, signals, &settings).await;
-        process.finish();
-        match ended? {
+        match serve(&loaded, snapshot, &process, signals, &settings).await? {
             End::Asked => Ok(()),
             End::Failed => Err(Failure::Ended),
         }

@@ -8,4 +8,5 @@ pub mod counters;
 mod flood;
 pub mod line;
 pub mod output;
+pub mod panics;
 pub mod program_log;

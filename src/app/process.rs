@@ -1,7 +1,6 @@
 //! What a process has once, whatever runs in it: the program log, and the knowledge of what must not end.
 
 use std::io::{self, IsTerminal};
-use std::rc::Rc;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -13,12 +12,13 @@ use crate::telemetry::program_log::{ProgramLog, Shape};
 /// The last lines of the program log have this long to be written.
 const LOG_GRACE: Duration = Duration::from_secs(1);
 
-/// Without a log, as in tests, by default.
-#[derive(Debug, Clone, Default)]
+/// Without a log, as in tests, by default. Dropped, at the end of the process, it waits for the last lines
+/// to be written, but not for ever: nobody may be reading.
+#[derive(Debug, Default)]
 pub struct Process {
     /// Knows what ended too early.
     pub vitals: Vitals,
-    pub(super) log: Option<Rc<ProgramLog>>,
+    pub(super) log: Option<ProgramLog>,
 }
 
 impl Process {
@@ -37,11 +37,12 @@ impl Process {
         let shape = Shape { level: &settings.level, json, ansi };
         let log = ProgramLog::start(shape, vitals.hold("program-log"))
             .context("starting the program log's thread")?;
-        Ok(Self { vitals, log: Some(Rc::new(log)) })
+        Ok(Self { vitals, log: Some(log) })
     }
+}
 
-    /// Waits for the last lines of the log to be written, but not for ever: nobody may be reading.
-    pub fn finish(&self) {
+impl Drop for Process {
+    fn drop(&mut self) {
         self.vitals.end_is_due();
         if let Some(log) = &self.log {
             log.finish(LOG_GRACE);

@@ -49,9 +49,7 @@ pub fn run(demo: &Demo) -> anyhow::Result<()> {
     let process = Process::start(&LogSettings { level: "warn".into(), format: LogFormat::Text })?;
     let folder = Folder::new()?;
     make_pki(&folder.0)?;
-    let ended = app::runtime()?.block_on(chain(demo, &folder.0, &process));
-    process.finish();
-    ended
+    app::runtime()?.block_on(chain(demo, &folder.0, &process))
 }
 
 async fn chain(demo: &Demo, folder: &Path, process: &Process) -> anyhow::Result<()> {

@@ -7,7 +7,6 @@ use std::fmt;
 use std::io;
 use std::panic::{self, PanicHookInfo};
 use std::sync::Arc;
-use std::thread;
 use std::time::{Duration, Instant};
 
 use tracing::Metadata;
@@ -16,6 +15,7 @@ use tracing_subscriber::fmt::writer::MakeWriterExt;
 
 use super::flood::{Flood, Rest};
 use super::output::{self, Bounds, Output, Queue};
+use super::panics::Told;
 use crate::lifecycle::vital::Vital;
 
 /// What may wait for standard error: 4 MiB, about 16,000 lines.
@@ -112,12 +112,8 @@ impl io::Write for Line {
     }
 }
 
-/// In place of the library's own, which writes to standard error and waits for its reader. A text that
-/// was put together may hold what a client sent, or a key: the place tells as much.
+/// In place of the library's own, which writes to standard error and waits for its reader.
 fn tell_panic(panic: &PanicHookInfo<'_>) {
-    let place = panic.location().map(ToString::to_string).unwrap_or_default();
-    let what = panic.payload().downcast_ref::<&'static str>().copied().unwrap_or("a panic");
-    let thread = thread::current();
-    let thread = thread.name().unwrap_or_default();
+    let Told { place, thread, what } = Told::of(panic);
     tracing::error!(panicked_at = place, thread, "{what}; this is a fault of mtls-bridge, please report it");
 }
