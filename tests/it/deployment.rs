@@ -72,7 +72,7 @@ fn the_settings_of_the_units_are_accepted() {
         let mode = unit.lines().find_map(|line| line.strip_prefix("ExecStart=/usr/local/bin/mtls-bridge "));
         let settings = unit.lines().filter_map(|line| line.strip_prefix("Environment=")?.split_once('='));
         let environment = settings.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
-        check(mode.unwrap(), &environment, "%d/", &pki);
+        check(mode.unwrap(), &environment, "/etc/mtls-bridge/", &pki);
     }
 }
 
