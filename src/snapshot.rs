@@ -9,6 +9,7 @@ pub mod balance;
 mod declared;
 mod files;
 mod listener;
+mod presented;
 mod service;
 mod target;
 pub mod watch;
@@ -45,7 +46,7 @@ pub struct Snapshot {
     pub policies: Vec<Arc<Policy>>,
     /// Who may learn that there is no such route; `None`: everybody.
     pub gate: Option<Arc<Policy>>,
-    /// What of a declarative file works but weakens security.
+    /// What of a declarative file works but weakens security, and what of our certificates others will refuse.
     pub cautions: Vec<Caution>,
     /// The TLS of our listeners, if any has TLS.
     pub listener_tls: Option<ServerConfigs>,
@@ -91,7 +92,7 @@ impl Snapshot {
             reserved: Arc::new(Reserved::new(policies.flat_map(|policy| policy.reserved()))),
             policies: described.policies,
             gate: described.gate,
-            cautions: described.cautions,
+            cautions: described.cautions.into_iter().chain(presented::cautions(config)).collect(),
             listener_tls,
             real_ip: real_ip(&config.forwarding),
             forwarding: config.forwarding.clone(),

@@ -76,6 +76,7 @@ pub(super) fn credentials(
             E::Expired { .. } => (&files.cert, "have a new certificate issued"),
             E::NotYetValid { .. } => (&files.cert, "check this host's clock, or have a new one issued"),
             E::WrongUsage { .. } => (&files.cert, "have one issued for this use"),
+            E::KeyForm { .. } => (&files.cert, "have one issued for a plain RSA, ECDSA or Ed25519 key"),
             E::Malformed(_) => (&files.cert, "give an X.509 certificate in PEM"),
         };
         Problem::new(said, error.to_string(), advice).into()

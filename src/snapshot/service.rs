@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use http::HeaderValue;
-use rustls::RootCertStore;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 
 use super::balance::{Balance, named};
@@ -12,7 +11,7 @@ use super::target::{Target, verified_name};
 use crate::config::{self, CaFiles, Problem, Problems, Terms, UpstreamTls};
 use crate::tls::client::{Dialer, ServerTrust};
 use crate::tls::credentials::{Credentials, Side};
-use crate::tls::trust;
+use crate::tls::trust::{self, Anchors};
 
 /// What a request to this service needs.
 #[derive(Debug)]
@@ -48,7 +47,7 @@ pub struct ServicePlan {
     /// Whether chain and name of its certificate are verified; as in [`TlsDefaults`] where it says nothing.
     pub tls_verify: Option<bool>,
     /// Whom to trust for that, in place of those of [`TlsDefaults`].
-    pub ca_certificates: Option<Arc<RootCertStore>>,
+    pub ca_certificates: Option<Arc<Anchors>>,
     /// Intermediate certificates allowed in its chain.
     pub tls_verify_depth: Option<u32>,
     /// The upstream of that name as the service's host, if there is one.
@@ -62,7 +61,7 @@ pub struct TlsDefaults {
     /// Whether certificates are verified.
     pub verify: bool,
     /// Whom to trust for that.
-    pub ca_certificates: Arc<RootCertStore>,
+    pub ca_certificates: Arc<Anchors>,
     /// What is presented to whoever asks.
     pub credentials: Option<Credentials>,
 }
@@ -71,7 +70,7 @@ impl TlsDefaults {
     pub(super) fn trust(
         &self,
         verify: Option<bool>,
-        cas: Option<&Arc<RootCertStore>>,
+        cas: Option<&Arc<Anchors>>,
         depth: Option<u32>,
     ) -> ServerTrust {
         let roots = Arc::clone(cas.unwrap_or(&self.ca_certificates));
@@ -182,17 +181,15 @@ fn dialer(tls: &UpstreamTls, now: UnixTime) -> Result<Dialer, Problems> {
 /// What services of a declarative file have in common.
 pub(super) fn defaults(tls: &UpstreamTls, now: UnixTime) -> Result<TlsDefaults, Problems> {
     let mut problems = Problems::default();
-    let mut ca_certificates = RootCertStore::empty();
-    if tls.verify
-        && let Some(cas) = problems.collect(upstream_cas(&tls.ca_certificates, now))
-    {
-        ca_certificates.add_parsable_certificates(cas);
-    }
+    let cas = match tls.verify {
+        true => problems.collect(upstream_cas(&tls.ca_certificates, now)),
+        false => None,
+    };
     let credentials = match &tls.credentials {
         Some(files) => problems.collect(files::credentials(files, Side::Client, now)),
         None => None,
     };
-    let ca_certificates = Arc::new(ca_certificates);
+    let ca_certificates = Arc::new(Anchors::of_servers(cas.into_iter().flatten()));
     let defaults = TlsDefaults { verify: tls.verify, ca_certificates, credentials };
     if problems.is_empty() { Ok(defaults) } else { Err(problems) }
 }
@@ -217,9 +214,8 @@ pub fn server_trust(tls: &UpstreamTls, now: UnixTime) -> Result<ServerTrust, Pro
     if !tls.verify {
         return Ok(ServerTrust::Anything);
     }
-    let mut roots = RootCertStore::empty();
-    roots.add_parsable_certificates(upstream_cas(&tls.ca_certificates, now)?);
-    Ok(ServerTrust::Verify(Arc::new(roots)))
+    let anchors = Anchors::of_servers(upstream_cas(&tls.ca_certificates, now)?);
+    Ok(ServerTrust::Verify(Arc::new(anchors)))
 }
 
 /// Only what can be an anchor: of bundles with everybody's CAs in them, some expire unnoticed.
@@ -259,7 +255,7 @@ mod tests {
     }
 
     fn defaults(verify: bool, credentials: Option<Credentials>) -> TlsDefaults {
-        TlsDefaults { verify, ca_certificates: Arc::new(RootCertStore::empty()), credentials }
+        TlsDefaults { verify, ca_certificates: Arc::new(Anchors::default()), credentials }
     }
 
     fn upstream(client_certificate: Option<Credentials>, targets: &[(&str, u16)]) -> Arc<Balance> {
@@ -300,7 +296,7 @@ mod tests {
 
     #[test]
     fn verification_is_the_services_word_or_the_global_one() {
-        let roots = Arc::new(RootCertStore::empty());
+        let roots = Arc::new(Anchors::default());
         let check = |global: bool, said: Option<bool>, depth: Option<u32>, expected: &str| {
             let trust = match defaults(global, None).trust(said, Some(&roots), depth) {
                 ServerTrust::Verify(used) => {
