@@ -89,6 +89,7 @@ impl Loading<'_> {
         if let Some(refuse) = &self.config.refuse_insecure {
             cautions.drain(..).for_each(|caution| problems.push(caution.refused_by(refuse)));
         }
+        cautions.extend(cautions::presented(self));
         match names {
             Some(names) if problems.is_empty() => {
                 Ok(Declared { routes, services, policies, gate, names, cautions })

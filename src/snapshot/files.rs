@@ -116,6 +116,7 @@ fn pair(files: &CredentialFiles, side: Side) -> Result<Credentials, Problems> {
             E::UnusableKey(_) => (&files.key, "use an RSA (2048 bits or more), ECDSA or Ed25519 key"),
             E::Expired { .. } | E::NotYetValid { .. } => (&files.cert, "have a new certificate issued"),
             E::WrongUsage { .. } => (&files.cert, "have one issued for this use"),
+            E::KeyForm { .. } => (&files.cert, "have one issued for a plain RSA, ECDSA or Ed25519 key"),
             E::Malformed(_) => (&files.cert, "give an X.509 certificate in PEM"),
         };
         Problem::new(said, error.to_string(), advice).into()

@@ -5,6 +5,9 @@ use crate::config::Caution;
 use crate::config::declarative::Place;
 use crate::config::declarative::model::Service;
 use crate::config::declarative::plugins::PluginConfig;
+use crate::snapshot::presented;
+use crate::tls::credentials::Side;
+use crate::tls::pem;
 
 /// In the order of the file's lists.
 pub(super) fn cautions(loading: &Loading<'_>) -> Vec<Caution> {
@@ -17,6 +20,28 @@ pub(super) fn cautions(loading: &Loading<'_>) -> Vec<Caution> {
         _ => None,
     });
     services.chain(plugins).chain(everybody_comes_in(loading)).collect()
+}
+
+/// Certificates that many will refuse, each once.
+pub(super) fn presented(loading: &Loading<'_>) -> Vec<Caution> {
+    let model = loading.model;
+    let services = model.services.iter().filter_map(|service| service.client_certificate);
+    let upstreams = model.upstreams.iter().filter_map(|upstream| upstream.client_certificate);
+    let clients = services.chain(upstreams).map(|at| (at, Side::Client));
+    let mut shown: Vec<_> =
+        clients.chain(model.snis.iter().map(|sni| (sni.certificate, Side::Server))).collect();
+    shown.sort_unstable_by_key(|(at, side)| (*at, *side == Side::Server));
+    shown.dedup();
+    let of = |(at, side): (usize, Side)| {
+        let certificate = model.certificates.get(at)?;
+        let pairs = [Some(&certificate.pair), certificate.alternative.as_ref()];
+        let what = pairs
+            .into_iter()
+            .flatten()
+            .find_map(|pair| presented::of_chain(&pem::certificates(pair.cert.as_bytes()).ok()?, side))?;
+        Some(caution(loading, &certificate.place, &what, presented::ADVICE))
+    };
+    shown.into_iter().filter_map(of).collect()
 }
 
 /// A gateway that asks nobody is probably missing its plugin.
