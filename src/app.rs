@@ -22,6 +22,7 @@ use tracing_subscriber::EnvFilter;
 
 use crate::admin::status::{Facts, Status};
 use crate::config::{self, Config, Files, Layers, Loaded, LogFormat, LogSettings, Problem, Problems};
+use crate::lifecycle::contact::Contact;
 use crate::lifecycle::drain::{self, Trigger};
 use crate::lifecycle::readiness::{BlockReady, Readiness};
 use crate::lifecycle::signal::Stop;
@@ -70,13 +71,15 @@ impl App {
         let (trigger, drain) = drain::channel();
         let (access_log, log_writer) = start_access_log(config.access_log)?;
         let published = Arc::new(ArcSwap::from_pointee(snapshot));
-        let common = Common::default();
+        let (common, contact) = (Common::default(), Contact::default());
         let shared = Shared {
             snapshot: Arc::clone(&published),
             common: common.clone(),
             access_log,
             readiness: readiness.clone(),
             ready_needs_upstream: config.ready_needs_upstream,
+            contact: contact.clone(),
+            healthcheck_link_timeout: config.healthcheck_link_timeout,
         };
         let (workers, threads) =
             Workers::start(config.workers, &shared, &drain).context("starting the workers")?;
@@ -84,6 +87,8 @@ impl App {
         drop(shared);
         let facts = Facts {
             readiness: readiness.clone(),
+            contact,
+            healthcheck_link_timeout: config.healthcheck_link_timeout,
             counters: workers.counters(),
             revocation: Arc::clone(&common.revocation),
             started: Instant::now(),

@@ -8,6 +8,7 @@ pub mod demo;
 pub mod echo;
 pub mod healthcheck;
 pub mod pair;
+pub mod pause;
 pub mod pki;
 
 use std::io::{self, Write};
@@ -50,8 +51,10 @@ enum Command {
     Check(Checking),
     /// Answer any request with what it received, as JSON
     Echo(echo::Echo),
-    /// Ask the own status listener; exit 0 when ready
+    /// Ask the own status listener; exit 0 when healthy
     Healthcheck(Running),
+    /// Do nothing until a signal: owns a network namespace that an application and its bridge share
+    Pause,
 }
 
 /// Every setting as a flag.
@@ -135,6 +138,7 @@ fn dispatch(matches: &ArgMatches) -> Result<(), Failure> {
         Some(Command::Pair(pair)) => pair::run(&pair),
         Some(Command::Pki(pki)) => Ok(pki::run(&pki)?),
         Some(Command::Echo(echo)) => Ok(echo::run(&echo)?),
+        Some(Command::Pause) => Ok(pause::run()?),
     }
 }
 

@@ -1,4 +1,4 @@
-//! `/status` and `/status/ready` in plain HTTP, on loopback unless told otherwise.
+//! `/status`, `/status/ready` and `/status/health` in plain HTTP, on loopback unless told otherwise.
 //!
 //! Read by `mtls-bridge healthcheck`, docker and Kubernetes. It changes nothing and tells no
 //! names: counts, version, and what readiness waits for.
@@ -22,6 +22,7 @@ use serde_json::json;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 
+use crate::lifecycle::contact::Contact;
 use crate::lifecycle::readiness::Readiness;
 use crate::telemetry::counters::Counters;
 use crate::tls::revocation::Revocation;
@@ -44,6 +45,10 @@ pub struct Status {
 pub struct Facts {
     /// Tells what is pending.
     pub readiness: Readiness,
+    /// Tells how long the link is away.
+    pub contact: Contact,
+    /// How long it may be; `None` for any time.
+    pub healthcheck_link_timeout: Option<Duration>,
     /// One per worker.
     pub counters: Vec<Arc<Counters>>,
     /// Counts what could not be told about certificates.
@@ -104,6 +109,7 @@ fn answer(request: &Request<Incoming>, facts: &Facts) -> Response<Full<Bytes>> {
         _ if !is_read => page(StatusCode::METHOD_NOT_ALLOWED, &json!({"message": "Method not allowed"})),
         "/status" => page(StatusCode::OK, &facts.status()),
         "/status/ready" => facts.ready(),
+        "/status/health" => facts.health(),
         _ => page(StatusCode::NOT_FOUND, &json!({"message": "Not found"})),
     }
 }
@@ -127,9 +133,27 @@ impl Facts {
 
     fn ready(&self) -> Response<Full<Bytes>> {
         let pending = self.readiness.pending();
-        let status = if pending.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-        page(status, &json!({"ready": pending.is_empty(), "pending": pending}))
+        page(
+            unavailable_unless(pending.is_empty()),
+            &json!({"ready": pending.is_empty(), "pending": pending}),
+        )
     }
+
+    /// Ready, and not without its link for too long. Readiness itself does not follow the link: what is
+    /// behind a balancer would all be taken out at once when the one gateway of all of them restarts.
+    fn health(&self) -> Response<Full<Bytes>> {
+        let pending = self.readiness.pending();
+        let away =
+            self.contact.away().filter(|away| self.healthcheck_link_timeout.is_some_and(|most| *away > most));
+        let healthy = pending.is_empty() && away.is_none();
+        let away = away.map(|away| away.as_secs());
+        let facts = json!({"healthy": healthy, "pending": pending, "link_away_seconds": away});
+        page(unavailable_unless(healthy), &facts)
+    }
+}
+
+fn unavailable_unless(good: bool) -> StatusCode {
+    if good { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }
 }
 
 fn page(status: StatusCode, body: &serde_json::Value) -> Response<Full<Bytes>> {
