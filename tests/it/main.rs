@@ -28,6 +28,8 @@ mod chain;
 #[cfg(has_clients)]
 mod compose;
 #[cfg(has_clients)]
+mod compose_mounts;
+#[cfg(has_clients)]
 mod compose_restarts;
 #[cfg(has_clients)]
 mod configuration;
