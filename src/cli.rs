@@ -12,6 +12,7 @@ pub mod pause;
 pub mod pki;
 
 use std::io::{self, Write};
+use std::iter;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -183,8 +184,26 @@ fn check_pair(halves: &[PathBuf], flags: &[(String, String)]) -> Result<(), Fail
         let what = "with --pair the settings are read from the two folders";
         return Err(Problems::from(Problem::missing(key, what, "leave the flag out")).into());
     }
-    println!("{}", pair::check(halves).map_err(Failure::Drifted)?);
-    Ok(())
+    let pair::Verdict { fits, cautions } = pair::check(halves);
+    let good = fits.as_ref().ok().into_iter().cloned();
+    let lines: Vec<_> = good.chain(cautions.iter().map(|caution| format!("caution: {caution}"))).collect();
+    if !lines.is_empty() {
+        writeln!(io::stdout(), "{}", lines.join("\n")).context("printing what was found")?;
+    }
+    fits.map(drop).map_err(Failure::Drifted)
+}
+
+/// What a command line says after the program's name, for who reads that of another container: the mode, and the
+/// settings that are flags.
+fn said_on(words: &[String]) -> Result<(Option<Mode>, Vec<(String, String)>), String> {
+    let line = iter::once("mtls-bridge").chain(words.iter().map(String::as_str));
+    // The parser's own words would quote the line, and a key may be on it.
+    let matches = Cli::command().try_get_matches_from(line);
+    let matches =
+        matches.map_err(|_| "its command is none of this program's; see `mtls-bridge --help`".to_owned())?;
+    let Some((name, given)) = matches.subcommand() else { return Ok((None, Vec::new())) };
+    let what = || format!("its command is `{name}`, and neither reverse-proxy nor gateway");
+    Ok((Some(mode_named(Some(name)).ok_or_else(what)?), config::flags(given)))
 }
 
 fn mode_named(name: Option<&str>) -> Option<Mode> {
