@@ -75,9 +75,7 @@ impl Snapshot {
             None => settled(config, now),
         });
         let Some(described) = described else {
-            if let Some(tls) = &config.server_tls {
-                problems.append(listener::examine(tls, now));
-            }
+            problems.append(examine(&Files::of(config), now));
             return Err(problems);
         };
         let listener_tls = match &config.server_tls {
@@ -144,6 +142,10 @@ pub fn examine(files: &Files, now: UnixTime) -> Problems {
     }
     if let Some(pair) = &files.client {
         problems.collect(files::credentials(pair, Side::Client, now));
+    }
+    let declared = files.declared.as_ref().and_then(|config| Some((config, config.declarative.as_ref()?)));
+    if let Some(Err(more)) = declared.map(|(config, source)| Declared::load(config, source, now)) {
+        problems.append(more);
     }
     problems
 }

@@ -38,6 +38,7 @@ pub fn verifier(auth: &config::MtlsAuth, now: UnixTime) -> Result<ChainVerifier,
     let said = &auth.ca_certificates;
     let cas = caller_cas(said, now)?;
     ChainVerifier::new(cas, auth.allow_partial_chain, now)
+        .map(|verifier| verifier.within(auth.verify_depth))
         .map_err(|error| Problem::new(files::first(said), error.to_string(), CALLERS_ADVICE).into())
 }
 

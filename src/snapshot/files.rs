@@ -48,11 +48,16 @@ pub(super) fn certificates_of(
 ) -> Result<Vec<CertificateDer<'static>>, Problems> {
     match cas {
         CaFiles::System(said) => Ok(judge(said, system(said)?)?),
-        CaFiles::Pem(said) => {
+        CaFiles::Pem(said) | CaFiles::SystemAnd(_, said) => {
             let mut problems = Problems::default();
             let judged = |said| Ok(judge(said, certificates(said)?)?);
-            let found: Vec<_> =
-                said.iter().filter_map(|said| problems.collect(judged(said))).flatten().collect();
+            let system = match cas {
+                CaFiles::SystemAnd(system, _) => Some(system),
+                _ => None,
+            };
+            let systems = system.map(|said| Ok(judge(said, self::system(said)?)?));
+            let found = systems.into_iter().chain(said.iter().map(judged));
+            let found: Vec<_> = found.filter_map(|found| problems.collect(found)).flatten().collect();
             if problems.is_empty() { Ok(found) } else { Err(problems) }
         }
     }

@@ -54,15 +54,6 @@ fn hints(verifier: &ChainVerifier, auth: &config::MtlsAuth) -> Result<Hints, Pro
     })
 }
 
-/// What is wrong with the certificates of the settings.
-pub(super) fn examine(tls: &config::ServerTls, now: UnixTime) -> Problems {
-    let mut problems = Problems::default();
-    for files in &tls.credentials {
-        problems.collect(files::credentials(files, Side::Server, now));
-    }
-    problems
-}
-
 /// Reads the certificates of the settings, and joins them with those of `names`.
 pub(super) fn listener_tls(
     tls: &config::ServerTls,

@@ -219,7 +219,10 @@ pub fn server_trust(tls: &UpstreamTls, now: UnixTime) -> Result<ServerTrust, Pro
     }
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(upstream_cas(&tls.ca_certificates, now)?);
-    Ok(ServerTrust::Verify(Arc::new(roots)))
+    Ok(match tls.verify_depth {
+        None => ServerTrust::Verify(Arc::new(roots)),
+        Some(depth) => ServerTrust::VerifyWithin(Arc::new(roots), depth),
+    })
 }
 
 /// Only what can be an anchor: of bundles with everybody's CAs in them, some expire unnoticed.

@@ -81,6 +81,8 @@ pub struct ChainVerifier {
     trust_anchors: Vec<TrustAnchor<'static>>,
     /// Listed CAs that are no anchors help to complete chains.
     intermediates: Vec<CertificateDer<'static>>,
+    /// Intermediate CAs allowed in a path.
+    depth: Option<u32>,
     verdicts: Verdicts,
 }
 
@@ -115,7 +117,14 @@ impl ChainVerifier {
             return Err(CaError::NoRoot);
         }
         let trust_anchors = anchors.iter().map(|anchor| anchor.trust.clone()).collect();
-        Ok(Self { anchors, trust_anchors, intermediates, verdicts: Verdicts::default() })
+        Ok(Self { anchors, trust_anchors, intermediates, depth: None, verdicts: Verdicts::default() })
+    }
+
+    /// Accepts only chains with at most so many intermediate CAs, as OpenSSL counts them (1.1.0 and later,
+    /// `SSL_CTX_set_verify_depth`; nginx's `ssl_verify_depth`): neither the leaf nor the anchor.
+    #[must_use]
+    pub fn within(self, depth: Option<u32>) -> Self {
+        Self { depth, ..self }
     }
 
     /// Judges the chain of a client at the time `now`. Costs one signature check per link, or a
@@ -173,6 +182,12 @@ impl ChainVerifier {
             )
             .map_err(|error| self.reason(&error, peer))?;
         let used: Vec<_> = path.intermediate_certificates().map(|cert| cert.der().into_owned()).collect();
+        if let Some(depth) = self.depth.filter(|depth| used.len() as u64 > u64::from(*depth)) {
+            let (subject, count) = (peer.leaf.subject(), used.len());
+            return Err(Untrusted(format!(
+                "the chain of {subject} has {count} intermediate CAs, more than mtls_auth_verify_depth={depth} allows"
+            )));
+        }
         let position = |der| intermediates.iter().position(|given| given == der);
         let anchors = self.same_anchors(&path).map(|(at, _)| intermediates.len() + at);
         let positions = used.iter().filter_map(position).chain(anchors).collect();

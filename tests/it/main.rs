@@ -40,6 +40,8 @@ mod demo;
 #[cfg(has_clients)]
 mod deployment;
 #[cfg(has_clients)]
+mod every_problem;
+#[cfg(has_clients)]
 mod foreign_client;
 #[cfg(has_clients)]
 mod foreign_gateway;
@@ -49,6 +51,10 @@ mod grpc;
 mod http;
 #[cfg(has_clients)]
 mod identity_headers;
+#[cfg(has_clients)]
+mod kong_conf;
+#[cfg(has_clients)]
+mod kong_names;
 #[cfg(has_clients)]
 mod life_cycle;
 #[cfg(has_clients)]
