@@ -208,6 +208,8 @@ mod tests {
         Facts {
             readiness: Readiness::default(),
             vitals: Vitals::default(),
+            contact: Contact::default(),
+            healthcheck_link_timeout: None,
             counters: Vec::new(),
             revocation: Arc::default(),
             access_log: None,

@@ -30,6 +30,12 @@ pub fn run(status_listen: SocketAddr) -> anyhow::Result<()> {
     }
 }
 
+/// Whether something listens there.
+#[must_use]
+pub fn is_anybody_at(status_listen: SocketAddr) -> bool {
+    TcpStream::connect_timeout(&reachable(status_listen), TOTAL_TIMEOUT).is_ok()
+}
+
 fn reachable(listen: SocketAddr) -> SocketAddr {
     match listen {
         SocketAddr::V4(v4) if v4.ip().is_unspecified() => (Ipv4Addr::LOCALHOST, v4.port()).into(),

@@ -6,7 +6,7 @@
 use anyhow::Context;
 
 use crate::app;
-use crate::lifecycle::signal::Stop;
+use crate::lifecycle::signal::Signals;
 
 /// Waits for SIGTERM or SIGINT. As a container's first process it would not be ended by either without this.
 ///
@@ -14,7 +14,7 @@ use crate::lifecycle::signal::Stop;
 /// When the operating system gives no event queue or no handler.
 pub fn run() -> anyhow::Result<()> {
     app::runtime().context("starting the runtime")?.block_on(async {
-        Stop::listen().context("listening to signals")?.asked().await;
+        Signals::listen().context("listening to signals")?.stop().await;
         Ok(())
     })
 }

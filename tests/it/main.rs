@@ -46,6 +46,8 @@ mod demo;
 #[cfg(has_clients)]
 mod deployment;
 #[cfg(has_clients)]
+mod every_problem;
+#[cfg(has_clients)]
 mod first_tries;
 #[cfg(has_clients)]
 mod foreign_client;
@@ -57,6 +59,10 @@ mod grpc;
 mod http;
 #[cfg(has_clients)]
 mod identity_headers;
+#[cfg(has_clients)]
+mod kong_conf;
+#[cfg(has_clients)]
+mod kong_names;
 #[cfg(has_clients)]
 mod lapsed;
 #[cfg(has_clients)]

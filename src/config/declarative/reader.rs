@@ -2,7 +2,6 @@
 //!
 //! Used by the readers of this folder; `read` runs them one after the other.
 
-
 use super::fields::{Fields, Path, Text};
 use super::gather::{Found, Gathered};
 use super::kind::Kind;
