@@ -56,6 +56,8 @@ mod foreign_gateway;
 #[cfg(has_clients)]
 mod grpc;
 #[cfg(has_clients)]
+mod head_of_line;
+#[cfg(has_clients)]
 mod http;
 #[cfg(has_clients)]
 mod identity_headers;
