@@ -20,6 +20,7 @@ use rustls::pki_types::UnixTime;
 
 use crate::app::{self, App};
 use crate::config::{self, Layers, Mode, Problem, Problems};
+use crate::lifecycle::descriptors;
 use crate::snapshot;
 
 /// A mutual-TLS sidecar: presents a client certificate for an application, and asks for one
@@ -99,6 +100,7 @@ impl From<Problems> for Failure {
 #[must_use]
 pub fn run() -> ExitCode {
     let matches = Cli::command().get_matches();
+    descriptors::raise();
     match dispatch(&matches) {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failure::Failed(error)) => {
@@ -161,6 +163,8 @@ fn bridge(layers: &Layers) -> Result<(), Failure> {
         if let Some(address) = app.status_address {
             tracing::info!(%address, "status");
         }
+        let config::Limits { max_connections, max_connections_bound, .. } = loaded.config.limits;
+        tracing::info!("max_connections is {max_connections}: {max_connections_bound}");
         app.run().await
     })?;
     Ok(())

@@ -15,6 +15,7 @@ pub mod exchange;
 mod forward;
 pub mod health;
 mod http1;
+pub mod idle;
 pub mod interim;
 mod last_words;
 pub mod link;
@@ -22,6 +23,7 @@ pub mod pool;
 pub mod pump;
 mod request;
 mod response;
+pub mod shortage;
 pub mod upgrade;
 mod version;
 

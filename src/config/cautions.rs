@@ -1,11 +1,12 @@
-//! Settings that work but weaken security, each with the reason and what would be better.
+//! Settings that work but weaken security, or were probably meant otherwise, each with the reason and what would
+//! be better.
 //!
-//! Used by `compile`; `insecure=refuse` makes problems of them.
+//! Used by `compile`; `insecure=refuse` makes problems of those that weaken security.
 
 use super::mode::Mode;
 use super::problem::{Caution, Said};
 use super::settings::Settings;
-use super::{Config, upstream_tls};
+use super::{Config, limits, upstream_tls};
 
 /// Every caution about a configuration that is otherwise right.
 pub(super) fn cautions(mode: Mode, settings: &Settings, config: &Config) -> Vec<Caution> {
@@ -15,6 +16,7 @@ pub(super) fn cautions(mode: Mode, settings: &Settings, config: &Config) -> Vec<
     cautions.extend(nothing_presented(settings, config));
     cautions.extend(unverified(settings, config));
     cautions.extend(everybody_trusted(settings, config));
+    cautions.extend(limits::cautions(&settings.limits, config.limits));
     cautions
 }
 

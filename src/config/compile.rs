@@ -3,6 +3,7 @@
 //! Used by `source::load`. Nothing stops at the first problem; a `Config` comes out only if
 //! there is none.
 
+use super::capacity::Capacity;
 use super::cautions::cautions;
 use super::deadlines::Deadlines;
 use super::declarative::DeclarativeSource;
@@ -51,7 +52,7 @@ fn config(mode: Mode, settings: &Settings, problems: &mut Problems) -> Option<Co
     let client_write = calls.as_ref().map(|calls| calls.terms.write_timeout).unwrap_or_default();
     let calls = calls?;
     let mut config = Config {
-        limits: Limits::compile(&settings.limits, problems),
+        limits: Limits::compile(&settings.limits, Capacity::of_process(), problems),
         deadlines: Deadlines::compile(&settings.deadlines, client_write, problems),
         workers: problems.value(process::workers(&process.workers)),
         drain_timeout: problems.value(value::duration(&process.drain_timeout, Unit::Seconds)),
@@ -73,7 +74,8 @@ fn config(mode: Mode, settings: &Settings, problems: &mut Problems) -> Option<Co
     };
     config.cautions = cautions(mode, settings, &config);
     if insecure == Insecure::Refuse {
-        problems.extend(config.cautions.drain(..).map(|caution| caution.refused_by(&process.insecure)));
+        let refused = config.cautions.extract_if(.., |caution| caution.weakens_security());
+        problems.extend(refused.map(|caution| caution.refused_by(&process.insecure)));
     }
     Some(config)
 }

@@ -5,6 +5,7 @@ use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::Poll;
+use std::time::Duration;
 
 use bytes::Bytes;
 use h2::RecvStream;
@@ -16,7 +17,7 @@ use super::worker::Context;
 use crate::config::Limits;
 use crate::message::compression::Names;
 use crate::proxy::body::Body;
-use crate::proxy::client::Client;
+use crate::proxy::client::{Client, Overdue};
 use crate::proxy::error::chain;
 use crate::proxy::interim::Interim;
 use crate::proxy::link::{CONNECTION_WINDOW, FRAME, REMEMBERED_RESETS, SEND_BUFFER, STREAM_WINDOW};
@@ -26,6 +27,9 @@ use crate::tls::stream::Stream;
 /// The library refuses heads beyond its limit without a word; ours is checked in the pipeline,
 /// with a reason in the log, and this much larger one bounds memory.
 const HEADER_SLACK: u32 = 2;
+
+/// Who makes room for a newcomer has so long to close after GOAWAY: after that, it is closed.
+const MAKE_ROOM_WITHIN: Duration = Duration::from_secs(5);
 
 /// Serves streams until either side ends the connection.
 ///
@@ -61,7 +65,7 @@ async fn run(
     let mut finish = pin!(context.finish.asked());
     let mut finishing = false;
     let close = context.proxy.sweep().deadline();
-    let patience = context.proxy.snapshot().deadlines.client_write;
+    let mut patience = context.proxy.snapshot().deadlines.client_write;
     let names = Rc::new(Names::default());
     loop {
         let next = poll_fn(|cx| {
@@ -71,6 +75,9 @@ async fn run(
                 |cx: &mut _| is_idle_too_long(client, cx) || finish.as_mut().poll(cx).is_ready();
             if next.is_pending() && !finishing && is_over(cx) {
                 finishing = true;
+                if client.poll_overdue(cx) == Some(Overdue::InTheWay) {
+                    patience = patience.min(MAKE_ROOM_WITHIN);
+                }
                 connection.graceful_shutdown();
                 next = connection.poll_accept(cx);
             }

@@ -15,6 +15,7 @@ use arc_swap::ArcSwap;
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::{Notify, OwnedSemaphorePermit, mpsc};
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 use super::connection;
 use super::listener::Speaks;
@@ -23,6 +24,7 @@ use crate::lifecycle::deadline::Sweep;
 use crate::lifecycle::drain::Watch;
 use crate::lifecycle::readiness::{BlockReady, Readiness};
 use crate::proxy::exchange::Record;
+use crate::proxy::idle::{IdleClients, Room};
 use crate::proxy::pool::Pool;
 use crate::proxy::{Common, Proxy};
 use crate::snapshot::Snapshot;
@@ -78,6 +80,7 @@ pub struct Workers(Vec<Worker>);
 struct Worker {
     queue: mpsc::Sender<(Accepted, Counted)>,
     counters: Arc<Counters>,
+    room: Arc<Room>,
 }
 
 /// The threads of all workers.
@@ -100,7 +103,8 @@ impl Workers {
     /// # Errors
     /// When a thread or its runtime cannot be made.
     pub fn start(count: usize, shared: &Shared, drain: &Watch) -> io::Result<(Self, Threads)> {
-        let started = (0..count).map(|index| Worker::start(index, shared, drain));
+        let epoch = Instant::now();
+        let started = (0..count).map(|index| Worker::start(index, shared, drain, epoch));
         let (workers, threads) = started.collect::<io::Result<Vec<_>>>()?.into_iter().unzip();
         Ok((Self(workers), Threads(threads)))
     }
@@ -114,6 +118,13 @@ impl Workers {
             let peer = refused.into_inner().0.peer;
             tracing::warn!("a connection from {peer} was refused: its worker has {QUEUE} others waiting");
         }
+    }
+
+    /// Has the longest idle connection closed; `false` where all are busy.
+    pub(super) fn make_room(&self) -> bool {
+        let idle = self.0.iter().filter_map(|worker| Some((worker.room.idle_since()?, &worker.room)));
+        let longest = idle.min_by_key(|(since, _)| *since);
+        longest.inspect(|(_, room)| room.make()).is_some()
     }
 
     /// The counts of every worker.
@@ -135,10 +146,16 @@ impl Threads {
 }
 
 impl Worker {
-    fn start(index: usize, shared: &Shared, drain: &Watch) -> io::Result<(Self, JoinHandle<()>)> {
+    fn start(
+        index: usize,
+        shared: &Shared,
+        drain: &Watch,
+        epoch: Instant,
+    ) -> io::Result<(Self, JoinHandle<()>)> {
         let (queue, accepted) = mpsc::channel(QUEUE);
-        let counters = Arc::new(Counters::default());
-        let (shared, drain, counted) = (shared.clone(), drain.clone(), Arc::clone(&counters));
+        let (counters, room) = (Arc::new(Counters::default()), Room::new(epoch));
+        let (shared, drain) = (shared.clone(), drain.clone());
+        let (counted, kept) = (Arc::clone(&counters), Arc::clone(&room));
         let runtime = move || {
             Builder::new_current_thread()
                 .enable_all()
@@ -148,13 +165,13 @@ impl Worker {
         let thread =
             thread::Builder::new().name(format!("worker-{index}")).spawn(move || match runtime() {
                 Ok(runtime) => {
-                    runtime.block_on(run(shared, counted, accepted, drain));
+                    runtime.block_on(run(shared, counted, kept, accepted, drain));
                     // Not waiting for a name that is just being resolved.
                     runtime.shutdown_background();
                 }
                 Err(error) => tracing::error!("worker {index} has no runtime: {error}"),
             })?;
-        Ok((Self { queue, counters }, thread))
+        Ok((Self { queue, counters, room }, thread))
     }
 }
 
@@ -167,6 +184,8 @@ pub struct Context {
     pub known: KnownCertificates,
     /// Tells connections to finish.
     pub finish: Finish,
+    /// Those that make room for others.
+    pub idle: Rc<IdleClients>,
 }
 
 /// A flag that can be waited for, within one thread.
@@ -200,6 +219,7 @@ impl Finish {
 async fn run(
     shared: Shared,
     counters: Arc<Counters>,
+    room: Arc<Room>,
     mut accepted: mpsc::Receiver<(Accepted, Counted)>,
     mut drain: Watch,
 ) {
@@ -208,9 +228,11 @@ async fn run(
     let proxy = Proxy::new(Arc::clone(&shared.snapshot), record, &sweep, shared.common.clone());
     let pending = shared.ready_needs_upstream.then(|| shared.readiness.block("upstream"));
     let pending = Rc::new(Cell::new(pending));
-    let context = Rc::new(Context { proxy, known: KnownCertificates::default(), finish: Finish::default() });
+    let (known, finish) = (KnownCertificates::default(), Finish::default());
+    let context = Rc::new(Context { proxy, known, finish, idle: IdleClients::new(room, &sweep) });
     let mut connections = JoinSet::new();
-    let background = async { tokio::join!(sweep.run(), housekeeping(&context.proxy, &pending)) };
+    let background =
+        async { tokio::join!(sweep.run(), housekeeping(&context.proxy, &pending), context.idle.run()) };
     tokio::select! {
         _ = background => {}
         () = serve(&context, &mut accepted, &mut connections, &mut drain) => {}

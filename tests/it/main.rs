@@ -24,6 +24,8 @@ mod balancing;
 #[cfg(has_clients)]
 mod bodies;
 #[cfg(has_clients)]
+mod capacity;
+#[cfg(has_clients)]
 mod chain;
 #[cfg(has_clients)]
 mod compose;
@@ -39,6 +41,8 @@ mod declarative;
 mod demo;
 #[cfg(has_clients)]
 mod deployment;
+#[cfg(has_clients)]
+mod families;
 #[cfg(has_clients)]
 mod foreign_client;
 #[cfg(has_clients)]
