@@ -40,6 +40,7 @@ use std::time::Duration;
 use crate::identity::HeaderFormat;
 use crate::policy::{Acl, GroupBy};
 
+pub use self::access::unmatched::why_unmatched;
 pub use self::capacity::Bound;
 pub use self::credentials::{CaFiles, CredentialFiles};
 pub use self::deadlines::Deadlines;

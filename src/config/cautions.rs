@@ -3,10 +3,11 @@
 //!
 //! Used by `compile`; `insecure=refuse` makes problems of those that weaken security.
 
+use super::access::unmatched;
 use super::mode::Mode;
 use super::problem::{Caution, Said};
 use super::settings::Settings;
-use super::{Config, limits, upstream_tls};
+use super::{Config, access, limits, upstream_tls};
 
 /// Every caution about a configuration that is otherwise right.
 pub(super) fn cautions(mode: Mode, settings: &Settings, config: &Config) -> Vec<Caution> {
@@ -16,6 +17,10 @@ pub(super) fn cautions(mode: Mode, settings: &Settings, config: &Config) -> Vec<
     cautions.extend(nothing_presented(settings, config));
     cautions.extend(unverified(settings, config));
     cautions.extend(everybody_trusted(settings, config));
+    if config.declarative.is_none() {
+        cautions.extend(access::cautions(&settings.access, &config.access));
+    }
+    cautions.extend(unknown_peers(settings, config));
     cautions.extend(limits::cautions(&settings.limits, config.limits));
     cautions
 }
@@ -67,4 +72,10 @@ fn everybody_trusted(settings: &Settings, config: &Config) -> Option<Caution> {
     let everybody = config.forwarding.trusted_ips.iter().any(|network| network.prefix_len() == 0);
     let what = "every client's forwarding headers are believed";
     everybody.then(|| Caution::new(said, what, "name the proxies in front, or use TRUSTED_PEERS"))
+}
+
+/// Proxies are trusted by any of their names.
+fn unknown_peers(settings: &Settings, config: &Config) -> Vec<Caution> {
+    let said = settings.forwarding.trusted_peers.iter();
+    said.flat_map(|said| unmatched::cautions(said, &config.forwarding.trusted_peers, None)).collect()
 }

@@ -77,9 +77,10 @@ impl Loading<'_> {
         let services = Services::load(self, &mut problems);
         let names = names::names(self, &judges, &mut problems);
         let routes = rules::routes(self, &effective, &mut problems);
-        let mut cautions = cautions::cautions(self);
+        let mut cautions = cautions::cautions(self, &effective);
         if let Some(refuse) = &self.config.refuse_insecure {
-            cautions.drain(..).for_each(|caution| problems.push(caution.refused_by(refuse)));
+            let refused = cautions.extract_if(.., |caution| caution.weakens_security());
+            refused.for_each(|caution| problems.push(caution.refused_by(refuse)));
         }
         match names {
             Some(names) if problems.is_empty() => {

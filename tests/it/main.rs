@@ -10,6 +10,8 @@ mod transcripts;
 
 // These drive the program with curl and make certificates with openssl (tests/programs.rs).
 #[cfg(has_clients)]
+mod access_lists;
+#[cfg(has_clients)]
 mod access_log;
 #[cfg(has_clients)]
 mod articles;

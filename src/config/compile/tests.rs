@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use crate::config::{CaFiles, Handshake, Layers, Link, Loaded, Mode, Problems, load};
 
-const GATEWAY: [(&str, &str); 4] = [
+const GATEWAY: [(&str, &str); 5] = [
     ("UPSTREAM_URL", "http://service:8080"),
     ("SSL_CERT", "/tls/server.pem"),
     ("SSL_CERT_KEY", "/tls/server.key"),
     ("MTLS_AUTH_CA_CERTIFICATES", "/tls/ca.pem"),
+    ("ACL_ALLOW", "app"),
 ];
 
 const REVERSE_PROXY: [(&str, &str); 3] = [
@@ -191,6 +192,8 @@ fn what_weakens_security_is_named_and_refused_on_demand() {
 #[test]
 fn what_was_probably_meant_otherwise_is_named_and_never_refused() {
     for (setting, what) in [
+        (("ACL_ALLOW", "'app'"), "`'app'` has a quotation mark"),
+        (("TRUSTED_PEERS", "CN=proxy"), "`CN=proxy` is no name but a part of a subject"),
         (("MAX_CONNECTIONS", "10000000"), "as far as it goes; write auto"),
     ] {
         let told = cautions(gateway(&[setting]));
