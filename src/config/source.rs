@@ -24,7 +24,7 @@ use super::names::{self, Name};
 use super::problem::{Origin, Problem, Problems, Said};
 use super::process::LogSettings;
 use super::settings::{Settings, known};
-use super::{Config, listen, value};
+use super::{Config, limits, listen, value};
 
 pub(super) use self::file::built_in;
 
@@ -46,7 +46,7 @@ pub struct Loaded {
     pub config: Config,
     /// How the program log is written.
     pub log: LogSettings,
-    /// Every setting that has a value, in the order of declaration.
+    /// Every setting that has a value, in the order of declaration; where that is `auto`, with what it comes to.
     pub effective: Vec<Said>,
     /// Things that were ignored and perhaps should not have been.
     pub warnings: Vec<String>,
@@ -86,7 +86,11 @@ pub fn load(layers: &Layers) -> Result<Loaded, Problems> {
     let effective = effective(&beneath(figment, Some(mode)));
     let settings = settings(&effective);
     match compile(mode, &settings, gathered.problems) {
-        Ok((config, log)) => Ok(Loaded { config, log, effective, warnings: gathered.warnings }),
+        Ok((config, log)) => {
+            let shown = |said: Said| limits::shown(&said, config.limits).unwrap_or(said);
+            let effective = effective.into_iter().map(shown).collect();
+            Ok(Loaded { config, log, effective, warnings: gathered.warnings })
+        }
         Err(problems) => Err(problems.with_warnings(gathered.warnings)),
     }
 }
