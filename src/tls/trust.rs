@@ -4,6 +4,8 @@
 //! the handshake where `mtls_auth_handshake=require` wants that. It promises that an
 //! accepted leaf chains to a listed CA, is valid now and is meant for clients.
 
+mod depth;
+
 use std::sync::Arc;
 
 use rustls::pki_types::{CertificateDer, TrustAnchor, UnixTime};
@@ -120,13 +122,6 @@ impl ChainVerifier {
         Ok(Self { anchors, trust_anchors, intermediates, depth: None, verdicts: Verdicts::default() })
     }
 
-    /// Accepts only chains with at most so many intermediate CAs, as OpenSSL counts them (1.1.0 and later,
-    /// `SSL_CTX_set_verify_depth`; nginx's `ssl_verify_depth`): neither the leaf nor the anchor.
-    #[must_use]
-    pub fn within(self, depth: Option<u32>) -> Self {
-        Self { depth, ..self }
-    }
-
     /// Judges the chain of a client at the time `now`. Costs one signature check per link, or a
     /// digest when the same chain was accepted before.
     ///
@@ -182,12 +177,7 @@ impl ChainVerifier {
             )
             .map_err(|error| self.reason(&error, peer))?;
         let used: Vec<_> = path.intermediate_certificates().map(|cert| cert.der().into_owned()).collect();
-        if let Some(depth) = self.depth.filter(|depth| used.len() as u64 > u64::from(*depth)) {
-            let (subject, count) = (peer.leaf.subject(), used.len());
-            return Err(Untrusted(format!(
-                "the chain of {subject} has {count} intermediate CAs, more than mtls_auth_verify_depth={depth} allows"
-            )));
-        }
+        self.is_within_depth(used.len(), peer)?;
         let position = |der| intermediates.iter().position(|given| given == der);
         let anchors = self.same_anchors(&path).map(|(at, _)| intermediates.len() + at);
         let positions = used.iter().filter_map(position).chain(anchors).collect();
