@@ -192,9 +192,8 @@ fn without_cas(
         problems.push(Problem::new(said, "nobody has a group, because no certificate is asked for", advice));
     }
     // The profile `hardened` says it for gateways and reverse proxies alike; people mean it.
-    let handshake = &settings.mtls_auth_handshake;
-    if handshake.value().eq_ignore_ascii_case("require") && !handshake.origin().is_profile() {
-        problems.push(Problem::new(handshake, "no certificate is asked for", advice));
+    if let Some(handshake) = refuses(&settings.mtls_auth_handshake) {
+        problems.push(Problem::new(&handshake, "no certificate is asked for", advice));
     }
 }
 
@@ -339,6 +338,16 @@ mod tests {
             (
                 vec![("mtls_auth_handshake", "require")],
                 "mtls_auth_handshake=require (default): no certificate is asked for; \
+                 set MTLS_AUTH_CA_CERTIFICATES, or remove it",
+            ),
+            (
+                vec![("mtls_auth_handshake", "on")],
+                "mtls_auth_handshake=on (default): no certificate is asked for; \
+                 set MTLS_AUTH_CA_CERTIFICATES, or remove it",
+            ),
+            (
+                vec![("mtls_auth_verify_depth", "1")],
+                "mtls_auth_verify_depth=1 (default): no certificate is asked for; \
                  set MTLS_AUTH_CA_CERTIFICATES, or remove it",
             ),
             (
