@@ -8,6 +8,7 @@ pub mod connection;
 pub mod handshake;
 mod http1;
 mod http2;
+mod keep_open;
 mod linger;
 pub mod listener;
 mod watched;

@@ -57,7 +57,8 @@ fn config(mode: Mode, settings: &Settings, problems: &mut Problems) -> Config {
     let access = Access::compile(&settings.access, revocation, gateway, declared, problems);
     let target = upstream::target(&settings.upstream, file, problems);
     if declared {
-        upstream::undeclared(&settings.upstream, &settings.upstream_tls, problems);
+        let link = &settings.listen.healthcheck_link_timeout;
+        upstream::undeclared(&settings.upstream, &settings.upstream_tls, link, problems);
     }
     let calls = Calls::compile(
         &settings.upstream,

@@ -4,6 +4,8 @@
 //! names the key, the value, where it came from, what is wrong and what to do. It never
 //! holds a key, a password or a whole certificate.
 
+mod caution;
+
 use std::borrow::Cow;
 use std::fmt;
 use std::path::Path;
@@ -13,6 +15,8 @@ use figment::{Metadata, Profile, Provider};
 use serde::{Deserialize, Serialize};
 
 use super::reference::Reference;
+
+pub use self::caution::Caution;
 
 /// Where a value came from, as it is printed: `environment CLIENT_SSL`, `file /etc/bridge.toml`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -307,44 +311,6 @@ impl fmt::Display for Problems {
 }
 
 impl std::error::Error for Problems {}
-
-/// A setting that works but weakens security, or does something else than was probably meant.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Caution {
-    problem: Problem,
-    weakens_security: bool,
-}
-
-impl Caution {
-    /// What is weak about something said, and what would be better.
-    pub fn new(said: &Said, what: impl Into<String>, advice: impl Into<String>) -> Self {
-        Self { problem: Problem::new(said, what, advice), weakens_security: true }
-    }
-
-    /// What something said does that was probably not meant; no weakness, so `insecure=refuse` lets it pass.
-    pub fn of_use(said: &Said, what: impl Into<String>, advice: impl Into<String>) -> Self {
-        Self { problem: Problem::new(said, what, advice), weakens_security: false }
-    }
-
-    /// Whether `insecure=refuse` is about it.
-    #[must_use]
-    pub fn weakens_security(&self) -> bool {
-        self.weakens_security
-    }
-
-    /// The same as a problem, for those who do not want it to work.
-    #[must_use]
-    pub fn refused_by(self, refuse: &Said) -> Problem {
-        let what = format!("{} (refused by insecure=refuse, {})", self.problem.what, refuse.origin);
-        Problem { what, ..self.problem }
-    }
-}
-
-impl fmt::Display for Caution {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.problem.fmt(f)
-    }
-}
 
 /// Without line breaks and terminal escapes.
 fn one_line(text: &str) -> String {

@@ -218,13 +218,20 @@ pub(super) fn target(
 }
 
 /// What is about `upstream_url` alone, and says nothing where a declarative file names the services.
-pub(super) fn undeclared(settings: &UpstreamSettings, tls: &UpstreamTlsSettings, problems: &mut Problems) {
+pub(super) fn undeclared(
+    settings: &UpstreamSettings,
+    tls: &UpstreamTlsSettings,
+    healthcheck_link_timeout: &Said,
+    problems: &mut Problems,
+) {
     let name = tls.upstream_tls_server_name.as_ref().map(|said| {
         (said, "the declarative file says which names are verified", "write the service's `host` there")
     });
-    let ready = Some(&settings.ready_without_upstream)
-        .map(|said| (said, "with a declarative file no upstream is waited for", "remove it"));
-    for (said, what, advice) in name.into_iter().chain(ready).filter(|(said, ..)| said.origin().is_chosen()) {
+    let waits = [
+        (&settings.ready_without_upstream, "with a declarative file no upstream is waited for", "remove it"),
+        (healthcheck_link_timeout, "with a declarative file no link is kept open", "remove it"),
+    ];
+    for (said, what, advice) in name.into_iter().chain(waits).filter(|(said, ..)| said.origin().is_chosen()) {
         problems.push(Problem::new(said, what, advice));
     }
 }

@@ -19,17 +19,16 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::connection;
+use super::keep_open::{Upstream, keep_open};
 use super::listener::Speaks;
 use crate::identity::KnownCertificates;
 use crate::lifecycle::contact::Contact;
 use crate::lifecycle::deadline::Sweep;
 use crate::lifecycle::drain::Watch;
-use crate::lifecycle::readiness::{BlockReady, Readiness};
+use crate::lifecycle::readiness::Readiness;
 use crate::lifecycle::vital::{Vitals, pass_on};
-use crate::proxy::error::UpstreamError;
 use crate::proxy::exchange::Record;
 use crate::proxy::idle::{IdleClients, Room};
-use crate::proxy::pool::Pool;
 use crate::proxy::{Common, Proxy};
 use crate::snapshot::Snapshot;
 use crate::telemetry::access_log::{AccessLog, FLUSH_EVERY};
@@ -42,15 +41,6 @@ const WAITING: usize = 1024;
 /// Tasks polled before the runtime looks at the sockets again: measured, 6 % less CPU at 64
 /// clients than tokio's own 61.
 const EVENT_INTERVAL: u32 = 16;
-
-/// An upstream that could not be reached at start is tried again after this, then twice, …
-const OPEN_AGAIN: Duration = Duration::from_millis(200);
-/// … but at least so often.
-const OPEN_AGAIN_MAX: Duration = Duration::from_secs(5);
-
-/// Of an upstream that speaks HTTP/1 nobody tells that it went away: it is looked for so often, by one worker
-/// at a time, and twice within `healthcheck_link_timeout`.
-const LOOK_EVERY: Duration = Duration::from_secs(10);
 
 /// A connection on its way to a worker. The permit is released when it ends.
 #[derive(Debug)]
@@ -257,8 +247,7 @@ async fn run(
     let record = Record::new(AccessLog::new(shared.access_log.clone()), counters);
     let proxy = Proxy::new(Arc::clone(&shared.snapshot), record, &sweep, shared.common.clone());
     let pending = shared.ready_needs_upstream.then(|| shared.readiness.block("upstream"));
-    let looking = shared.healthcheck_link_timeout.map(|most| (most / 2).min(LOOK_EVERY));
-    let upstream = Rc::new(Upstream { pending: Cell::new(pending), contact: shared.contact, looking });
+    let upstream = Rc::new(Upstream::new(pending, shared.contact, shared.healthcheck_link_timeout));
     let (known, finish) = (KnownCertificates::default(), Finish::default());
     let context = Rc::new(Context { proxy, known, finish, idle: IdleClients::new(room, &sweep) });
     let mut connections = JoinSet::new();
@@ -329,71 +318,6 @@ async fn housekeeping(proxy: &Rc<Proxy>, upstream: &Rc<Upstream>) {
 fn give_memory_back() {
     const LARGE: usize = 1024 * 1024;
     drop(std::hint::black_box(Vec::<u8>::with_capacity(LARGE)));
-}
-
-/// What is to be known of the upstreams that this worker keeps open, under whichever snapshot.
-struct Upstream {
-    /// Keeps this worker from being ready until one was reached.
-    pending: Cell<Option<BlockReady>>,
-    contact: Contact,
-    /// How often one is looked for where no link tells; `None` where nobody asks.
-    looking: Option<Duration>,
-}
-
-/// Opens a connection, so that no request pays a handshake, and again whenever the link ends, until
-/// another snapshot is in force.
-async fn keep_open(pool: &Rc<Pool>, upstream: &Upstream) {
-    while open(pool).await {
-        upstream.pending.take();
-        tracing::info!("{} is reached", pool.target().label);
-        let Some(reason) = upstream.ended(pool).await else { return };
-        tracing::warn!("the link ended: {reason}");
-        // A gateway that ends links as fast as it takes them is not asked in a circle.
-        tokio::time::sleep(OPEN_AGAIN).await;
-    }
-}
-
-impl Upstream {
-    /// Tells that it is there for as long as it is, and then why it is not; `None` when another snapshot is in
-    /// force.
-    async fn ended(&self, pool: &Rc<Pool>) -> Option<UpstreamError> {
-        self.contact.made();
-        let Some(every) = self.looking else { return pool.link_ended().await };
-        loop {
-            tokio::select! {
-                ended = pool.link_ended() => {
-                    self.contact.made();
-                    return ended;
-                }
-                () = tokio::time::sleep(every) => {}
-            }
-            if pool.holds_link() {
-                self.contact.made();
-            } else if self.contact.away().is_none_or(|away| away >= every) {
-                match pool.reach().await {
-                    Ok(()) => self.contact.made(),
-                    Err(gone) => return Some(gone),
-                }
-            }
-        }
-    }
-}
-
-/// Tries until it is open; `false` when another snapshot is in force before that.
-async fn open(pool: &Rc<Pool>) -> bool {
-    let mut wait = OPEN_AGAIN;
-    let mut told = String::new();
-    while !pool.is_retired() {
-        let Err(error) = pool.open().await else { return !pool.is_retired() };
-        let reason = error.to_string();
-        if told != reason {
-            tracing::warn!("the upstream is not reached yet: {reason}");
-            told = reason;
-        }
-        tokio::time::sleep(wait).await;
-        wait = (wait * 2).min(OPEN_AGAIN_MAX);
-    }
-    false
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ const VOID: &[(&str, &str)] = &[
     ("upstream_url", "http://service"),
     ("upstream_tls_server_name", "service.example"),
     ("ready_without_upstream", "on"),
+    ("healthcheck_link_timeout", "1m"),
     ("mtls_auth_authenticated_group_by", "DN"),
     ("mtls_auth_allow_partial_chain", "on"),
     ("mtls_auth_verify_depth", "2"),
