@@ -12,6 +12,8 @@ pub(super) fn command(place: &Place<'_>, role: Role, http2: bool) -> anyhow::Res
     let mut command = Command::new(&site.program);
     command.env_clear();
     command.env("WORKERS", place.workers.to_string()).env("STATUS_LISTEN", free_address().to_string());
+    // As many as the others: `auto` depends on the machine.
+    command.env("MAX_CONNECTIONS", "16384");
     match role {
         Role::ReverseProxy => command
             .arg("reverse-proxy")
