@@ -60,6 +60,8 @@ mod limits;
 #[cfg(has_clients)]
 mod pair;
 #[cfg(has_clients)]
+mod pair_chains;
+#[cfg(has_clients)]
 mod pair_docker;
 #[cfg(has_clients)]
 mod pki;
