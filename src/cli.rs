@@ -230,9 +230,12 @@ fn check_pair(halves: &[PathBuf], flags: &[(String, String)]) -> Result<(), Fail
     fits.map(drop).map_err(Failure::Drifted)
 }
 
+/// A mode, and settings by their keys.
+type CommandLine = (Option<Mode>, Vec<(String, String)>);
+
 /// What a command line says after the program's name, for who reads that of another container: the mode, and the
 /// settings that are flags.
-fn said_on(words: &[String]) -> Result<(Option<Mode>, Vec<(String, String)>), String> {
+fn said_on(words: &[String]) -> Result<CommandLine, String> {
     let line = iter::once("mtls-bridge").chain(words.iter().map(String::as_str));
     // The parser's own words would quote the line, and a key may be on it.
     let matches = Cli::command().try_get_matches_from(line);

@@ -43,7 +43,10 @@ mod tests {
     fn nobody_is_away_who_never_was_there_and_every_handle_tells_the_same() {
         let contact = Contact::default();
         assert_eq!(contact.away(), None);
-        contact.clone().made();
-        assert!(contact.away().is_some_and(|away| away < Duration::from_secs(60)));
+        let same = contact.clone();
+        same.made();
+        for handle in [contact, same] {
+            assert!(handle.away().is_some_and(|away| away < Duration::from_secs(60)));
+        }
     }
 }

@@ -82,6 +82,8 @@ mod logs;
 #[cfg(has_clients)]
 mod pair;
 #[cfg(has_clients)]
+mod pair_chains;
+#[cfg(has_clients)]
 mod pair_docker;
 #[cfg(has_clients)]
 mod pki;

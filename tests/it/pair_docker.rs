@@ -3,15 +3,7 @@
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 
-use mtls_bridge::pki::{Authority, Leaf};
-
-use crate::support::openssl::{Kind, OpensslPki};
-use crate::support::pairs::Made;
-
-const NEAR_FILE: &str = "reverse-proxy/compose.yaml";
-const FAR_FILE: &str = "gateway/compose.yaml";
-const NEAR_ENV: &str = "reverse-proxy/mtls-bridge.env";
-const FAR_ENV: &str = "gateway/mtls-bridge.env";
+use crate::support::pairs::{FAR_ENV, FAR_FILE, Made, NEAR_ENV, NEAR_FILE};
 
 /// One change to a fresh pair, and the only finding of it.
 fn check(file: &str, from: &str, to: &str, expected: &str) {
@@ -43,6 +35,20 @@ fn a_port_that_no_other_host_reaches_is_found() {
     check(FAR_FILE, "\"8443:8443\"", long, expected);
     let also = "\"127.0.0.1:8443:8443\", \"10.0.0.1:8443:8443\"";
     assert_eq!(Made::new().edit(FAR_FILE, "\"8443:8443\"", also).check("reverse-proxy", "gateway").code, 0);
+}
+
+#[test]
+fn a_port_of_the_applications_that_leads_nowhere_is_found() {
+    let expected = "reverse-proxy: ports=127.0.0.1:8000:8000 (compose.yaml): nobody listens on port 8000 in the container";
+    check(NEAR_ENV, "0.0.0.0:8000", "0.0.0.0:9000", expected);
+}
+
+#[test]
+fn a_port_that_two_entries_want_is_found() {
+    let made = Made::new()
+        .write("gateway/compose.override.yaml", "services: {gateway: {ports: [\"127.0.0.1:8443:8443\"]}}\n");
+    let expected = "gateway: ports=127.0.0.1:8443:8443 (compose.yaml): port 8443 is published twice";
+    assert!(made.finding().starts_with(expected), "{}", made.finding());
 }
 
 #[test]
@@ -192,7 +198,7 @@ fn a_path_that_is_not_mounted_is_found_whatever_lies_on_this_machine() {
         &format!("gateway: ssl_cert={path} (environment SSL_CERT): compose.yaml mounts nothing there"),
     );
     let made = Made::new().edit(FAR_FILE, "./certs:/certs:ro", "certs:/certs:ro");
-    let findings = found(&made);
+    let findings = made.found();
     let volume = "it is in docker's volume certs, into which this check cannot look";
     assert!(findings.len() == 3 && findings.iter().all(|line| line.contains(volume)), "{findings:?}");
     let made = Made::new().edit(FAR_FILE, "./certs:/certs:ro", "${PWD}/certs:/certs:ro");
@@ -220,6 +226,12 @@ fn ports_and_names_from_env_and_override_files_count() {
     let over = "services: {gateway: {environment: {PROXY_LISTEN: \"127.0.0.1:8443 ssl\"}}}\n";
     let made = made.write("gateway/compose.override.yaml", over);
     assert!(made.finding().contains("this is the container's own loopback"), "{}", made.finding());
+
+    let made = Made::new().edit(NEAR_ENV, "gateway.example:8443", "gateway.example:${GATEWAY_PORT}");
+    let made = made.write("reverse-proxy/.env", "GATEWAY_PORT=8443\n");
+    assert_eq!(cautions(&made), [""; 0]);
+    let made = made.write("reverse-proxy/.env", "GATEWAY_PORT=9443\n");
+    assert!(made.finding().contains("this calls port 9443, but "), "{}", made.finding());
 
     let required = Made::new().edit(FAR_FILE, "\"8443:8443\"", "\"${PORT:?the port}:8443\"").finding();
     assert_eq!(required, "gateway: compose.yaml: PORT must be set (the port), and .env does not set it");
@@ -310,86 +322,4 @@ fn what_is_weak_is_said_beside_the_good_line() {
     );
     let found = cautions(&made);
     assert!(found.len() == 1 && found[0].contains("a file is mounted alone"), "{found:?}");
-}
-
-/// What is found beside that openssl's certificates end in 2 days.
-fn found(made: &Made) -> Vec<String> {
-    let errors = made.check("reverse-proxy", "gateway").errors.into_iter();
-    let folder = format!("{}/", made.0.path().display());
-    errors.filter(|line| !line.contains(") ends in ")).map(|line| line.replace(&folder, "")).collect()
-}
-
-#[test]
-fn a_missing_intermediate_is_named_with_the_setting_to_append_it_to() {
-    let openssl = OpensslPki::with_leaves(Kind::P256);
-    let made = Made::new()
-        .write("reverse-proxy/certs/ca.crt", &openssl.text("ca.crt"))
-        .write("gateway/certs/server.crt", &openssl.text("server.crt"))
-        .write("gateway/certs/server.key", &openssl.text("server.key"))
-        .edit(NEAR_ENV, "CLIENT_SSL_CERT=", "UPSTREAM_TLS_SERVER_NAME=localhost\nCLIENT_SSL_CERT=");
-    let issuer = "CN=Third Party Issuing CA,O=Third Party";
-    let expected = format!(
-        "gateway: ssl_cert=gateway/certs/server.crt (environment SSL_CERT): the certificate (CN=gateway) was issued by \
-         {issuer}, which it does not bring along"
-    );
-    let unsure = "; append the certificate of CN=Third Party Issuing CA,O=Third Party to ssl_cert if it is an intermediate";
-    let findings = found(&made);
-    assert!(
-        findings.len() == 1 && findings[0].starts_with(&expected) && findings[0].contains(unsure),
-        "{findings:?}"
-    );
-    // Where the intermediate lies about, it is certain.
-    let made = made.write("gateway/certs/intermediate.crt", &openssl.text("intermediate.crt"));
-    assert_eq!(found(&made), [format!("{expected}; append the certificate of {issuer} to ssl_cert")]);
-    let made = made.write("gateway/certs/server.crt", &openssl.text("server.chain"));
-    assert_eq!(found(&made), [""; 0]);
-
-    // The other way round.
-    let made = Made::new()
-        .write("gateway/certs/ca.crt", &openssl.text("ca.crt"))
-        .write("reverse-proxy/certs/client.crt", &openssl.text("client.crt"))
-        .write("reverse-proxy/certs/client.key", &openssl.text("client.key"))
-        .edit(FAR_ENV, "=orders-app", "=app");
-    let findings = found(&made);
-    let expected = "reverse-proxy: client_ssl_cert=reverse-proxy/certs/client.crt (environment CLIENT_SSL_CERT): the certificate (CN=app) was issued by";
-    assert!(findings.len() == 1 && findings[0].starts_with(expected), "{findings:?}");
-}
-
-#[test]
-fn a_certificate_for_another_purpose_or_for_any_is_called_that() {
-    let openssl = OpensslPki::new(Kind::P256);
-    let any = "\n[any]\nbasicConstraints = CA:FALSE\nextendedKeyUsage = anyExtendedKeyUsage\nsubjectAltName = DNS:gateway.example\n";
-    openssl.write("openssl.cnf", openssl.text("openssl.cnf") + any);
-    openssl.issue("any", "ca", "any", "/CN=orders-app");
-    let [ca, crt, key] = ["ca.crt", "any.crt", "any.key"].map(|name| openssl.text(name));
-    let made = Made::new()
-        .write("gateway/certs/ca.crt", &ca)
-        .write("reverse-proxy/certs/client.crt", &crt)
-        .write("reverse-proxy/certs/client.key", &key);
-    let told = |made: &Made, key: &str, what: &str| {
-        let findings = found(made);
-        assert!(findings.iter().any(|line| line.contains(key) && line.contains(what)), "{findings:?}");
-        assert!(!findings.iter().any(|line| line.contains("did not sign")), "{findings:?}");
-    };
-    told(&made, "client_ssl_cert=", "anyExtendedKeyUsage");
-    let made = Made::new()
-        .write("reverse-proxy/certs/ca.crt", &ca)
-        .write("gateway/certs/server.crt", &crt)
-        .write("gateway/certs/server.key", &key);
-    told(&made, "ssl_cert=", "anyExtendedKeyUsage");
-    let made = Made::new();
-    let (server, client) = (Leaf::server(&["gateway.example"]).unwrap(), Leaf::client("gateway.example"));
-    let [server, client] = [server, client].map(|leaf| made.authority().issue(&leaf).unwrap());
-    let made = made.present("reverse-proxy/certs/client", &server);
-    told(&made, "client_ssl_cert=", "clientAuth");
-    let made = Made::new();
-    let made = made.present("gateway/certs/server", &client);
-    told(&made, "ssl_cert=", "serverAuth");
-}
-
-#[test]
-fn a_foreign_ca_is_not_taken_for_a_missing_intermediate() {
-    let stranger = Authority::new("Another CA").unwrap().certificate_pem();
-    let finding = Made::new().write("gateway/certs/ca.crt", &stranger).finding();
-    assert!(finding.contains("this did not sign the certificate of reverse-proxy"), "{finding}");
 }

@@ -2,7 +2,7 @@
 //!
 //! Used by `pair::check`. What a start would caution about is said here too, as far as it is true of a container.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -14,7 +14,7 @@ use crate::identity::Certificate;
 use crate::snapshot;
 
 use super::compose_file::{Network, Source};
-use super::drift::trusted_cas;
+use super::drift::{own_credentials, trusted_cas};
 use super::half::Half;
 
 /// All of one half.
@@ -74,10 +74,9 @@ fn ca_keys(half: &Half) -> Vec<String> {
             Source::Path(path) => Some(path.as_path()),
             Source::Volume(_) => None,
         });
-    let mut files = Vec::new();
-    for root in std::iter::once(half.folder()).chain(mounted) {
-        collect(root, 0, &mut files);
-    }
+    let roots = std::iter::once(half.folder()).chain(mounted);
+    // What is mounted is in the folder most of the time.
+    let files: BTreeSet<PathBuf> = roots.flat_map(files_below).collect();
     let trusted =
         trusted_cas(half).into_iter().filter_map(|said| snapshot::certificates(said).ok()).flatten();
     let found = files
@@ -89,28 +88,37 @@ fn ca_keys(half: &Half) -> Vec<String> {
         PrivateKeyDer::from_pem_file(file)
             .is_ok_and(|key| public_key(key).is_some_and(|key| keys.contains(&key)))
     };
+    // A certificate that signed itself is a CA to many tools, and its key is presented here on purpose.
+    let own = own_credentials(half);
+    let is_presented =
+        |file: &&PathBuf| own.iter().any(|files| Path::new(files.key.value()) == file.as_path());
     let caution = |file: &PathBuf| {
         let what =
             "this is the private key of a CA: whoever has it can issue certificates that are believed here";
         half.about(&format!("{}: {what}; keep it off both hosts", file.display()))
     };
-    files.iter().filter(is_ca_key).map(caution).collect()
+    files.iter().filter(|file| is_ca_key(file) && !is_presented(file)).map(caution).collect()
 }
 
 /// Regular files of a size that keys have; a folder of something else is not searched through.
-fn collect(folder: &Path, depth: usize, files: &mut Vec<PathBuf>) {
-    let Ok(entries) = fs::read_dir(folder) else { return };
-    for path in entries.filter_map(Result::ok).map(|entry| entry.path()) {
-        let Ok(metadata) = fs::metadata(&path) else { continue };
-        if files.len() >= MOST_FILES || files.contains(&path) {
-            continue;
-        }
-        if metadata.is_dir() && depth < DEEPEST {
-            collect(&path, depth + 1, files);
-        } else if metadata.is_file() && metadata.len() <= LARGEST {
-            files.push(path);
+fn files_below(root: &Path) -> Vec<PathBuf> {
+    let (mut files, mut folders, mut looked_at) = (Vec::new(), vec![(root.to_owned(), 0)], 0);
+    while let Some((folder, depth)) = folders.pop() {
+        let Ok(entries) = fs::read_dir(folder) else { continue };
+        for path in entries.filter_map(Result::ok).map(|entry| entry.path()) {
+            looked_at += 1;
+            if looked_at > MOST_ENTRIES {
+                return files;
+            }
+            let Ok(metadata) = fs::metadata(&path) else { continue };
+            if metadata.is_dir() && depth < DEEPEST {
+                folders.push((path, depth + 1));
+            } else if metadata.is_file() && metadata.len() <= LARGEST {
+                files.push(path);
+            }
         }
     }
+    files
 }
 
 pub(super) fn certificates_in(file: &Path) -> Vec<CertificateDer<'static>> {
@@ -121,9 +129,7 @@ pub(super) fn certificates_in(file: &Path) -> Vec<CertificateDer<'static>> {
 
 /// Every certificate that lies about in a half, for whoever looks for an issuer.
 pub(super) fn all_certificates(half: &Half) -> Vec<CertificateDer<'static>> {
-    let mut files = Vec::new();
-    collect(half.folder(), 0, &mut files);
-    files.iter().flat_map(|file| certificates_in(file)).collect()
+    files_below(half.folder()).iter().flat_map(|file| certificates_in(file)).collect()
 }
 
 fn public_key_of(der: &CertificateDer<'_>) -> Option<Vec<u8>> {
@@ -136,5 +142,5 @@ fn public_key(key: PrivateKeyDer<'static>) -> Option<Vec<u8>> {
 }
 
 const DEEPEST: usize = 4;
-const MOST_FILES: usize = 1000;
+const MOST_ENTRIES: usize = 2000;
 const LARGEST: u64 = 1024 * 1024;

@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+pub(super) use self::interpolation::interpolate;
 pub(super) use self::ports::Port;
 
 /// The bridge's service, made plain.
@@ -100,16 +101,19 @@ pub(super) fn bridge(folder: &Path) -> Result<Option<Service>, Vec<String>> {
     service.plain(first.clone()).map(Some).map_err(|what| vec![format!("{first}: service {name}: {what}")])
 }
 
+/// Whether a service, by its name and what is said of it, is the bridge.
+type Judge<'a> = &'a dyn Fn(&str, &Value) -> bool;
+
 /// The only service, or the one that runs as one of ours, or is called or made like one.
 fn found(services: &serde_json::Map<String, Value>) -> Option<(&String, &Value)> {
     let modes = ["reverse-proxy", "gateway"];
     let runs =
         |service: &Value| words(&service["command"]).first().is_some_and(|word| modes.contains(&&**word));
     let made = |service: &Value| service["image"].as_str().is_some_and(|image| image.contains("mtls-bridge"));
-    let judges: [&dyn Fn(&String, &Value) -> bool; 4] = [
+    let judges: [Judge<'_>; 4] = [
         &|_, _| services.len() == 1,
         &|_, service| runs(service),
-        &|name, _| modes.contains(&name.as_str()) || name == "mtls-bridge",
+        &|name, _| modes.contains(&name) || name == "mtls-bridge",
         &|_, service| made(service) && words(&service["command"]).is_empty(),
     ];
     judges.iter().find_map(|judge| services.iter().find(|(name, service)| judge(name, service)))

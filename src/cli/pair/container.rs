@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use crate::config::{DeclarativeSource, Mode, Reference, Said};
 
-use super::compose_file::{Health, Mount, Network, Service, Source};
+use super::compose_file::{Health, Mount, Network, Port, Service, Source};
 use super::drift::{own_credentials, trusted_cas};
 use super::half::Half;
 
@@ -19,6 +19,8 @@ pub(super) fn findings(half: &Half) -> Vec<String> {
     let mut findings = Vec::new();
     findings.extend(nobody(half, service));
     findings.extend(own_loopback(half));
+    findings.extend(leads_nowhere(half, service));
+    findings.extend(twice(half, service));
     findings.extend(itself(half, service));
     findings.extend(health(half, service));
     findings.extend(killed(half, service));
@@ -197,6 +199,29 @@ fn own_loopback(half: &Half) -> Vec<String> {
             half.finding("proxy_listen", what, advice)
         })
         .collect()
+}
+
+/// Where the application calls, somebody must listen. Where the reverse proxy calls is told by `drift`.
+fn leads_nowhere(half: &Half, service: &Service) -> Option<String> {
+    let port = service.ports.as_ref()?.first()?;
+    let leads = [true, false].iter().any(|tls| half.published(*tls).is_some_and(|ports| !ports.is_empty()));
+    let what = format!("nobody listens on port {} in the container", port.target);
+    let advice = "make the port behind the last colon and PROXY_LISTEN's meet";
+    (half.mode == Mode::ReverseProxy && !leads).then(|| half.of_compose("ports", &port.text, what, advice))
+}
+
+/// Of a port that two entries want docker starts nothing; lists of an override file come on top.
+fn twice(half: &Half, service: &Service) -> Option<String> {
+    let ports = service.ports.as_ref()?;
+    let same = |a: &Port, b: &Port| {
+        let everywhere = a.address.is_none() || b.address.is_none();
+        a.published == b.published && (everywhere || a.address == b.address)
+    };
+    let port =
+        ports.iter().enumerate().find(|(at, port)| ports[..*at].iter().any(|before| same(before, port)))?.1;
+    let what = format!("port {} is published twice, so docker does not start the container", port.published);
+    let advice = "leave one of the two; an override file adds to a list and replaces nothing in it";
+    Some(half.of_compose("ports", &port.text, what, advice))
 }
 
 /// `localhost` in a container is the container.

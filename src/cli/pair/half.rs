@@ -165,9 +165,10 @@ fn layers(folder: &Path) -> Result<Read, Vec<String>> {
         if !required && !path.exists() {
             continue;
         }
-        let variables = env_file::parse(&read(&path)?).map_err(|what| vec![format!("{name}: {what}")])?;
         let value =
             |name: &str| dotenv.iter().rev().find(|(known, _)| known == name).map(|(_, value)| value.clone());
+        let variables = env_file::parse(&read(&path)?, &value);
+        let variables = variables.map_err(|what| vec![format!("{name}: {what}")])?;
         environment.extend(
             variables.into_iter().filter_map(|(name, said)| Some((said.or_else(|| value(&name))?, name))),
         );

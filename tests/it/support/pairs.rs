@@ -35,6 +35,12 @@ pub fn pair(out: &Path, more: &[&str]) -> Said {
     program().arg("pair").arg("--out").arg(out).args(more).output().unwrap().into()
 }
 
+/// What each half is made of.
+pub const NEAR_FILE: &str = "reverse-proxy/compose.yaml";
+pub const FAR_FILE: &str = "gateway/compose.yaml";
+pub const NEAR_ENV: &str = "reverse-proxy/mtls-bridge.env";
+pub const FAR_ENV: &str = "gateway/mtls-bridge.env";
+
 impl Made {
     pub fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
@@ -84,6 +90,14 @@ impl Made {
         let said = self.check("reverse-proxy", "gateway");
         assert_eq!((said.code, said.errors.len()), (2, 1), "{said:?}");
         said.errors[0].replace(&format!("{}/", self.0.path().display()), "")
+    }
+
+    /// What is found beside that openssl's certificates end in 2 days.
+    pub fn found(&self) -> Vec<String> {
+        let errors = self.check("reverse-proxy", "gateway").errors.into_iter();
+        let folder = format!("{}/", self.0.path().display());
+        let others = errors.filter(|line| !line.contains(") ends in "));
+        others.map(|line| line.replace(&folder, "")).collect()
     }
 
     /// The variables of a half's environment file, with the container's paths turned into ours.

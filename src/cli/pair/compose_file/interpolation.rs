@@ -1,13 +1,16 @@
 //! `${NAME:-default}` and its relatives, as docker compose fills them in.
 //!
-//! Used by `tree`. Source: the Compose Specification, 12-interpolation.md.
+//! Used by `tree` and `env_file`. Source: the Compose Specification, 12-interpolation.md.
 
 /// The text with every variable replaced by what `variable` knows of it; one that nobody set counts as empty,
 /// as with compose.
 ///
 /// # Errors
 /// A sentence about a variable that must be set and is not, or about what is no variable.
-pub(super) fn interpolate(text: &str, variable: &impl Fn(&str) -> Option<String>) -> Result<String, String> {
+pub(in crate::cli::pair) fn interpolate(
+    text: &str,
+    variable: &impl Fn(&str) -> Option<String>,
+) -> Result<String, String> {
     let mut plain = String::with_capacity(text.len());
     let mut rest = text;
     while let Some((before, after)) = rest.split_once('$') {

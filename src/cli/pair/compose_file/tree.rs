@@ -30,7 +30,7 @@ pub(super) fn dotenv(folder: &Path) -> Result<Vec<(String, String)>, String> {
     if !path.exists() {
         return Ok(Vec::new());
     }
-    let variables = env_file::parse(&read(&path)?).map_err(|what| format!(".env: {what}"))?;
+    let variables = env_file::parse(&read(&path)?, &|_| None).map_err(|what| format!(".env: {what}"))?;
     Ok(variables.into_iter().filter_map(|(name, value)| Some((name, value?))).collect())
 }
 
