@@ -137,8 +137,17 @@ async fn tls(
     let (config, asked) = dialer.dial(offer.alpn());
     let name: ServerName<'static> = dialer.server_name().clone();
     let connector = TlsConnector::from(config);
-    let stream =
-        connector.connect(name, ReadAhead::new(tcp)).await.map_err(|error| handshake(target, &error))?;
+    let connected = connector.connect(name, ReadAhead::new(tcp)).await;
+    let refused = connected.as_ref().err().and_then(tls_error);
+    let told_by_them = matches!(refused, Some(rustls::Error::AlertReceived(_)));
+    if asked.for_another_kind() && (told_by_them || dialer.is_mutual() && connected.is_ok()) {
+        let text = format!(
+            "{} verifies no signatures of the kind of key that our client certificate has (RSA, ECDSA or Ed25519), so it was not presented; give one of another kind",
+            target.label
+        );
+        return Err(UpstreamError::Handshake(text.into()));
+    }
+    let stream = connected.map_err(|error| handshake(target, &error))?;
     if dialer.is_mutual() && !asked.is_true() {
         return Err(UpstreamError::NotMutual(target.label.as_ref().into()));
     }

@@ -150,6 +150,9 @@ pub fn tls_failure(upstream: &str, error: &rustls::Error) -> String {
         Tls::InvalidCertificate(error @ (Cert::NotValidYet | Cert::NotValidYetContext { .. })) => {
             format!("the certificate of {upstream} is not valid yet: {error}; are the clocks right?")
         }
+        Tls::InvalidCertificate(Cert::Other(said)) => {
+            format!("the certificate of {upstream} is not acceptable: {}", said.0)
+        }
         Tls::InvalidCertificate(error) => format!("the certificate of {upstream} is not acceptable: {error}"),
         Tls::InvalidMessage(_) => format!("{upstream} answered in plaintext; is its port a TLS port?"),
         Tls::AlertReceived(alert @ (Alert::CertificateRequired | Alert::NoCertificate)) => {

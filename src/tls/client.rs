@@ -134,15 +134,27 @@ impl Dialer {
     }
 }
 
-/// Whether the server asked for a certificate in this handshake.
+/// Whether the server asked for a certificate in this handshake, and could have verified ours.
 #[derive(Debug, Clone, Default)]
-pub struct Asked(Arc<AtomicBool>);
+pub struct Asked(Arc<Question>);
+
+#[derive(Debug, Default)]
+struct Question {
+    came: AtomicBool,
+    unfit: AtomicBool,
+}
 
 impl Asked {
     /// True once a CertificateRequest was answered.
     #[must_use]
     pub fn is_true(&self) -> bool {
-        self.0.load(Ordering::Acquire)
+        self.0.came.load(Ordering::Acquire)
+    }
+
+    /// True once one was answered with nothing, because it named no type of signature that our key makes.
+    #[must_use]
+    pub fn for_another_kind(&self) -> bool {
+        self.0.unfit.load(Ordering::Acquire)
     }
 }
 
@@ -155,8 +167,10 @@ struct Presenter {
 }
 
 impl ResolvesClientCert for Presenter {
-    fn resolve(&self, _hints: &[&[u8]], _schemes: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
-        self.asked.0.store(true, Ordering::Release);
+    fn resolve(&self, _hints: &[&[u8]], schemes: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
+        self.asked.0.came.store(true, Ordering::Release);
+        let unfit = self.key.as_ref().is_some_and(|key| key.key.choose_scheme(schemes).is_none());
+        self.asked.0.unfit.store(unfit, Ordering::Release);
         self.key.clone()
     }
 

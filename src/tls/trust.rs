@@ -120,7 +120,7 @@ fn server_anchor(der: &CertificateDer<'static>, number: usize, now: UnixTime) ->
 }
 
 fn unusable(certificate: &Certificate, number: usize, error: &webpki::Error) -> CaError {
-    CaError::Unusable { number, subject: certificate.subject().to_string(), reason: format!("{error:?}") }
+    CaError::Unusable { number, subject: certificate.subject().to_string(), reason: reason::name(error) }
 }
 
 fn ca_certificate(

@@ -231,3 +231,31 @@ fn a_client_that_cannot_verify_our_kind_of_key_is_sent_handshake_failure() {
     }
     gateway.log.containing("the client cannot verify the kind of key in our certificate");
 }
+
+#[test]
+fn an_upstream_that_cannot_verify_our_kind_of_key_is_named() {
+    if !installed("openssl") || !installed("nginx") {
+        return;
+    }
+    let (pki, rsa) = (OpensslPki::with_leaves(Kind::P256), OpensslPki::with_leaves(Kind::RSA_2048));
+    for verify in ["on", "optional"] {
+        let address = free_address();
+        let path = |name: &str| rsa.path(name).display().to_string();
+        let http = format!(
+            "server {{ listen {address} ssl; ssl_certificate {}; ssl_certificate_key {}; ssl_client_certificate {}; \
+             ssl_verify_client {verify}; ssl_conf_command ClientSignatureAlgorithms RSA-PSS+SHA256; \
+             location / {{ return 200; }} }}",
+            path("server.chain"),
+            path("server.key"),
+            path("ca.crt"),
+        );
+        let folder = tempfile::tempdir().unwrap();
+        let _nginx = nginx(folder.path(), &http, address);
+        let proxy = reverse_proxy(&pki, &format!("https://{address}"), "client", "ca.crt")
+            .env("UPSTREAM_CA_CERTIFICATES", rsa.path("ca.crt"))
+            .start();
+        assert_eq!(curl(&[&proxy.http()]).status, 502, "{verify}");
+        let reason = proxy.access_line("/")["reason"].to_string();
+        assert!(reason.contains("verifies no signatures of the kind of key"), "{verify}: {reason}");
+    }
+}

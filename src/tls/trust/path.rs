@@ -118,5 +118,11 @@ pub(super) fn itself(case: &Case<'_>) -> Result<(), Why> {
         let missing = webpki::RequiredEkuNotFoundContext { required, present };
         return Err(webpki::Error::RequiredEkuNotFoundContext(missing).into());
     }
+    if let Some(oid) = certificate.unknown_critical() {
+        let who = short(certificate.subject());
+        let text =
+            format!("the certificate of {who} has the critical extension {oid}, which is not known here");
+        return Err(Why::Said(text));
+    }
     leaf(certificate).map_err(Why::Said)
 }

@@ -63,9 +63,9 @@ pub(super) fn explain(
     let leaf = short(case.leaf.subject());
     // What could not be read may be what is missing.
     let missing = || {
-        let issuers = cas.iter().chain([case.leaf]).map(Certificate::issuer);
-        let mut all = unreadable.iter().chain(&case.listed.unreadable);
-        issuers.into_iter().find_map(|issuer| all.find(|(certificate, _)| certificate.subject() == issuer))
+        let is_issuer =
+            |ca: &Certificate| cas.iter().chain([case.leaf]).any(|it| it.issuer() == ca.subject());
+        unreadable.iter().chain(&case.listed.unreadable).find(|(ca, _)| is_issuer(ca))
     };
     match error {
         webpki::Error::UnknownIssuer => match missing() {
@@ -131,8 +131,14 @@ fn of_one(error: &webpki::Error, certificate: &Certificate, case: &Case<'_>) -> 
                 "{whose} has a critical extension on policies or names of issuers, which is not evaluated here: it is refused, even where the policy is kept (docs/kong-compatibility.md, \"Different, on purpose\")"
             ),
         },
-        other => format!("{whose} cannot be read: {other:?}"),
+        other => format!("{whose} cannot be read: {}", name(other)),
     }
+}
+
+/// An error without what it quotes: that comes from strangers, in any length.
+pub(super) fn name(error: &webpki::Error) -> String {
+    let text = format!("{error:?}");
+    text.chars().take_while(char::is_ascii_alphanumeric).collect()
 }
 
 /// Everything else, as a sentence.
@@ -175,6 +181,10 @@ pub(super) fn sentence(why: &Why, leaf: &Certificate, side: Side) -> Untrusted {
         webpki::Error::CaUsedAsEndEntity => format!(
             "the certificate of {subject} is a CA, which cannot be a {who} unless it signed itself and is itself listed"
         ),
-        other => format!("the chain of {subject} does not verify: {other:?}"),
+        webpki::Error::UnsupportedSignatureAlgorithmContext(_)
+        | webpki::Error::UnsupportedSignatureAlgorithmForPublicKeyContext(_) => format!(
+            "the certificate of {subject}, or one in its chain, is signed with an algorithm that is not accepted (SHA-1, MD5, DSA, RSASSA-PSS keys, …)"
+        ),
+        other => format!("the chain of {subject} does not verify: {}", name(other)),
     }))
 }

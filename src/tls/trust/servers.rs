@@ -81,6 +81,9 @@ impl ServerCertVerifier for ServerVerifier {
     }
 }
 
+/// Names of a server that are told; it may send thousands.
+const MAX_NAMES: usize = 8;
+
 /// Where rustls has a word, the server is sent the alert for it, and `proxy` has a sentence; else the sentence
 /// is ours, and the alert certificate_unknown.
 fn in_words_of_rustls(why: Why, leaf: &Certificate) -> Error {
@@ -94,7 +97,8 @@ fn in_words_of_rustls(why: Why, leaf: &Certificate) -> Error {
         Why::Webpki(webpki::Error::CertNotValidYet { time, not_before }) => {
             CertificateError::NotValidYetContext { time, not_before }
         }
-        Why::Webpki(webpki::Error::CertNotValidForName(InvalidNameContext { expected, presented })) => {
+        Why::Webpki(webpki::Error::CertNotValidForName(InvalidNameContext { expected, mut presented })) => {
+            presented.truncate(MAX_NAMES);
             CertificateError::NotValidForNameContext { expected, presented }
         }
         why => said(&why),

@@ -184,3 +184,29 @@ fn limits_of_the_library_are_told_as_limits() {
     let told = Some("the certificate of CN=peer has a critical extension on policies");
     check(&[&root.der], &[&root.leaf(&with)], told);
 }
+
+#[test]
+fn what_a_stranger_wrote_is_not_in_the_sentence() {
+    let root = Ca::root("root", &as_it_is);
+    let mut leaf = root.leaf(&as_it_is).to_vec();
+    // ecdsa-with-SHA256 becomes an algorithm that nobody knows, in both places.
+    let known = [0x2a, 0x86, 0x48, 0xce, 0x3d, 0x04, 0x03, 0x02];
+    let places: Vec<_> = (0..leaf.len() - known.len()).filter(|at| leaf[*at..].starts_with(&known)).collect();
+    assert_eq!(places.len(), 2);
+    places.iter().for_each(|at| leaf[at + 7] = 0x77);
+    let leaf = CertificateDer::from(leaf);
+    check(&[&root.der], &[&leaf], Some("is signed with an algorithm that is not accepted (SHA-1"));
+    let why = as_client(&[&root.der], &[&leaf]).unwrap_err();
+    assert!(why.len() < 200, "{why}");
+}
+
+#[test]
+fn an_intermediate_that_is_not_read_is_named() {
+    let root = Ca::root("root", &as_it_is);
+    let middle = root.intermediate("middle", &|params| {
+        params.custom_extensions = vec![critical(&[1, 2, 3], &[5, 0])];
+    });
+    let told =
+        Some("the CA CN=middle in the chain of CN=peer has the critical extension 1.2.3, which is not known");
+    check(&[&root.der], &[&middle.leaf(&as_it_is), &middle.der], told);
+}
