@@ -156,6 +156,10 @@ pub(super) fn not_a_regex(error: &impl fmt::Display) -> Invalid {
     // The parser draws a picture; its last line says it.
     let error = error.to_string();
     let last = error.lines().last().unwrap_or_default().trim_start_matches("error: ");
+    if last == "Unicode not allowed here" {
+        let what = "a regex with a class of Unicode, and ASCII is what it is matched with";
+        return Invalid::new(what, "write [A-Za-z], \\w or the like");
+    }
     Invalid::new(format!("not a regex: {last}"), "mend it; look-around and back-references are not supported")
 }
 
@@ -239,7 +243,7 @@ mod tests {
         refused("~/%[0-9]%7E", "`%7E` is not how this character is written");
         refused("~/(", "not a regex: unclosed group");
         refused("~/a)(?:b", "not a regex: unopened group");
-        refused("~/a\\p{L}", "not a regex: Unicode not allowed here");
+        refused("~/a\\p{L}", "a regex with a class of Unicode, and ASCII is what it is matched with");
         refused("~/[a-z]{60000}", "a regex of over 1048576 bytes when compiled");
         refused("~/((((((x{50}){50}){50}){50}){50}){50})", "a regex of over 1048576 bytes when compiled");
         let look = "look-around, including look-ahead and look-behind, is not supported";
@@ -261,6 +265,7 @@ mod tests {
         expression("~/a|/b", "", "/b/c", Some(2));
         expression("~/a|b", "", "/xb", None);
         expression("~/(?i)a", "/", "/A", Some(2));
+        expression("~/(?u)\\w+", "/", "/a_1", Some(4));
         expression("~/a?b", "/", "/b", Some(2));
         expression("~/a{2}b", "/", "/aab", Some(4));
         expression("~/((a)|(b)){900}$", "/", &format!("/{}", "ab".repeat(450)), Some(901));
