@@ -50,7 +50,8 @@ pub struct Snapshot {
     pub policies: Vec<Arc<Policy>>,
     /// Who may learn that there is no such route; `None`: everybody.
     pub gate: Option<Arc<Policy>>,
-    /// What of a declarative file works but weakens security, and what has lapsed and is left out.
+    /// What of a declarative file works but weakens security, what of our certificates others will refuse, and
+    /// what has lapsed and is left out.
     pub cautions: Vec<Caution>,
     /// The TLS of our listeners, if any has TLS.
     pub listener_tls: Option<ServerConfigs>,

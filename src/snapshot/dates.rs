@@ -44,7 +44,7 @@ pub(super) struct Judged {
     lapsed: HashSet<Fingerprint>,
     /// The first moment at which one of them has expired, or one that was left out is valid.
     pub(super) until: Option<UnixTime>,
-    /// What was left out, or goes on for want of something better.
+    /// What was left out, goes on for want of something better, or is valid and will be refused by others.
     pub(super) cautions: Vec<Caution>,
 }
 

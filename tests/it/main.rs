@@ -40,6 +40,8 @@ mod demo;
 #[cfg(has_clients)]
 mod deployment;
 #[cfg(has_clients)]
+mod first_tries;
+#[cfg(has_clients)]
 mod foreign_client;
 #[cfg(has_clients)]
 mod foreign_gateway;

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
-use rustls::RootCertStore;
 
 use super::Loading;
 use crate::config::declarative::Place;
@@ -16,13 +15,14 @@ use crate::snapshot::balance::{
 };
 use crate::snapshot::service::{Service, ServicePlan, TlsDefaults, defaults};
 use crate::tls::credentials::{Credentials, Side};
+use crate::tls::trust::Anchors;
 
 /// Makes services, each trust store once.
 pub(super) struct Services<'a> {
     loading: &'a Loading<'a>,
     defaults: TlsDefaults,
     upstreams: HashMap<&'a str, Arc<Balance>>,
-    stores: HashMap<&'a [usize], Arc<RootCertStore>>,
+    stores: HashMap<&'a [usize], Arc<Anchors>>,
     clients: HashMap<usize, Option<Credentials>>,
 }
 
@@ -119,13 +119,10 @@ impl<'a> Services<'a> {
         loaded.clone()
     }
 
-    fn store(&mut self, positions: &'a [usize]) -> Arc<RootCertStore> {
+    fn store(&mut self, positions: &'a [usize]) -> Arc<Anchors> {
         let loading = self.loading;
-        let store = self.stores.entry(positions).or_insert_with(|| {
-            let mut store = RootCertStore::empty();
-            store.add_parsable_certificates(loading.cas.trust(positions).cas);
-            Arc::new(store)
-        });
+        let made = || Arc::new(Anchors::of_servers(loading.cas.trust(positions).cas));
+        let store = self.stores.entry(positions).or_insert_with(made);
         Arc::clone(store)
     }
 
@@ -142,7 +139,7 @@ fn tls_defaults(loading: &Loading<'_>, problems: &mut Problems) -> Option<TlsDef
     if services || loading.model.upstreams.iter().any(is_https) {
         return problems.collect(defaults(&loading.config.calls.tls, loading.dates));
     }
-    Some(TlsDefaults { verify: true, ca_certificates: Arc::new(RootCertStore::empty()), credentials: None })
+    Some(TlsDefaults { verify: true, ca_certificates: Arc::new(Anchors::default()), credentials: None })
 }
 
 fn hash_on(said: &model::HashOn, cookie_path: &str) -> HashOn {
