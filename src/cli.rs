@@ -5,22 +5,27 @@
 //! not valid yet), 2 configuration refused.
 
 pub mod check;
+mod console;
 pub mod demo;
 pub mod echo;
 pub mod healthcheck;
 pub mod pair;
 pub mod pki;
 
-use std::io::{self, Write};
+use std::panic::{self, AssertUnwindSafe, PanicHookInfo, catch_unwind};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use anyhow::Context;
 use clap::{ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
-use crate::app::{self, App};
-use crate::config::{self, Layers, Mode, Problem, Problems};
-use crate::snapshot;
+use self::console::{print, say};
+use crate::app::{self, App, End, InForce, Process};
+use crate::config::{self, Layers, Loaded, Mode, Problem, Problems};
+use crate::lifecycle::signal::Signals;
+use crate::snapshot::{self, Snapshot};
+use crate::telemetry::panics::Told;
 
 /// A mutual-TLS sidecar: presents a client certificate for an application, and asks for one
 /// in front of a service.
@@ -81,6 +86,8 @@ enum Failure {
     Refused(Problems),
     Drifted(Vec<String>),
     Failed(anyhow::Error),
+    /// A part of the program ended, and the log has said so.
+    Ended,
 }
 
 impl From<anyhow::Error> for Failure {
@@ -98,22 +105,29 @@ impl From<Problems> for Failure {
 /// Runs the command of this process's command line.
 #[must_use]
 pub fn run() -> ExitCode {
+    // Until there is a log, which has a hook of its own.
+    panic::set_hook(Box::new(tell_panic));
     let matches = Cli::command().get_matches();
-    match dispatch(&matches) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(Failure::Failed(error)) => {
-            eprintln!("mtls-bridge: {error:#}");
-            ExitCode::from(1)
-        }
+    // A panic of this thread was told by the hook, and fails like everything else.
+    match catch_unwind(AssertUnwindSafe(|| dispatch(&matches))).unwrap_or(Err(Failure::Ended)) {
+        Ok(()) => return ExitCode::SUCCESS,
+        Err(Failure::Ended) => {}
+        Err(Failure::Failed(error)) => say(&format!("mtls-bridge: {error:#}")),
         Err(Failure::Refused(problems)) => {
-            eprintln!("{problems}");
-            ExitCode::from(if problems.may_heal() { 1 } else { 2 })
+            say(&problems.to_string());
+            return ExitCode::from(if problems.may_heal() { 1 } else { 2 });
         }
         Err(Failure::Drifted(findings)) => {
-            eprintln!("{}", findings.join("\n"));
-            ExitCode::from(2)
+            say(&findings.join("\n"));
+            return ExitCode::from(2);
         }
     }
+    ExitCode::from(1)
+}
+
+fn tell_panic(panic: &PanicHookInfo<'_>) {
+    let Told { place, what, .. } = Told::of(panic);
+    say(&format!("mtls-bridge: {what} at {place}; this is a fault of mtls-bridge, please report it"));
 }
 
 fn dispatch(matches: &ArgMatches) -> Result<(), Failure> {
@@ -140,39 +154,56 @@ fn dispatch(matches: &ArgMatches) -> Result<(), Failure> {
 
 /// Runs in the mode the layers say, until a signal.
 fn bridge(layers: &Layers) -> Result<(), Failure> {
-    let (loaded, snapshot) = app::load(layers)?;
-    app::start_log(&loaded.log);
-    for remark in loaded
-        .config
-        .cautions
-        .iter()
-        .chain(&snapshot.cautions)
-        .map(ToString::to_string)
-        .chain(loaded.warnings)
-    {
-        tracing::warn!("{remark}");
-    }
     let runtime = app::runtime().map_err(anyhow::Error::from)?;
-    let ended = runtime.block_on(async {
-        let app = App::start(&loaded.config, snapshot)?;
-        for address in &app.addresses {
-            tracing::info!(%address, "listening");
+    let ended: Result<(), Failure> = runtime.block_on(async {
+        // First, so that none is missed, or ends the process without a word, while files are read.
+        let mut signals = Signals::listen().context("listening to signals")?;
+        let given = layers.clone();
+        let loading = tokio::task::spawn_blocking(move || app::load(&given));
+        let (loaded, snapshot) = tokio::select! {
+            loaded = loading => loaded.map_err(|_| Failure::Ended)??,
+            signal = signals.stop() => {
+                say(&format!("mtls-bridge: {signal} before the start was complete"));
+                return Ok(());
+            }
+        };
+        let process = Process::start(&loaded.log)?;
+        let cautions = loaded.config.cautions.iter().chain(&snapshot.cautions).map(ToString::to_string);
+        for remark in cautions.chain(loaded.warnings.iter().cloned()) {
+            tracing::warn!("{remark}");
         }
-        if let Some(address) = app.status_address {
-            tracing::info!(%address, "status");
+        let settings = Arc::new(InForce::new(layers, &loaded));
+        match serve(&loaded, snapshot, &process, signals, &settings).await? {
+            End::Asked => Ok(()),
+            End::Failed => Err(Failure::Ended),
         }
-        app.run().await
     });
-    // A file that is being read just now may lie on a file system that does not answer.
+    // Not waiting for a file that is just being read.
     runtime.shutdown_background();
-    Ok(ended?)
+    ended
+}
+
+async fn serve(
+    loaded: &Loaded,
+    snapshot: Snapshot,
+    process: &Process,
+    signals: Signals,
+    settings: &Arc<InForce>,
+) -> anyhow::Result<End> {
+    let app = App::start(&loaded.config, snapshot, process)?;
+    for address in &app.addresses {
+        tracing::info!(%address, "listening");
+    }
+    if let Some(address) = app.status_address {
+        tracing::info!(%address, "status");
+    }
+    Ok(app.run(signals, settings).await)
 }
 
 fn check(layers: &Layers) -> Result<(), Failure> {
     let (loaded, snapshot) = app::load(layers)?;
     let outline = snapshot::outline(&loaded.config)?;
-    let page = check::render(&loaded, &outline, &snapshot.cautions);
-    Ok(io::stdout().write_all(page.as_bytes()).context("printing the configuration")?)
+    Ok(print(&check::render(&loaded, &outline, &snapshot.cautions))?)
 }
 
 /// The halves say everything themselves: a flag or a variable of this process is neither's.
@@ -181,8 +212,7 @@ fn check_pair(halves: &[PathBuf], flags: &[(String, String)]) -> Result<(), Fail
         let what = "with --pair the settings are read from the two folders";
         return Err(Problems::from(Problem::missing(key, what, "leave the flag out")).into());
     }
-    println!("{}", pair::check(halves).map_err(Failure::Drifted)?);
-    Ok(())
+    Ok(print(&format!("{}\n", pair::check(halves).map_err(Failure::Drifted)?))?)
 }
 
 fn mode_named(name: Option<&str>) -> Option<Mode> {

@@ -1,9 +1,10 @@
 //! Starting, waiting and stopping: what every other room needs to know about time.
 //!
 //! `readiness` says what is still pending, `deadline` ends waits that last too long,
-//! `drain` lets work in flight finish after `signal` asked for the end.
+//! `drain` lets work in flight finish after `signal` asked for the end; `vital` notices what ends unasked.
 
 pub mod deadline;
 pub mod drain;
 pub mod readiness;
 pub mod signal;
+pub mod vital;

@@ -1,7 +1,7 @@
-//! `/status` and `/status/ready` in plain HTTP, on loopback unless told otherwise.
+//! `/status`, `/status/ready` and `/status/live` in plain HTTP, on loopback unless told otherwise.
 //!
 //! Read by `mtls-bridge healthcheck`, docker and Kubernetes. It changes nothing and tells no
-//! names: counts, version, and what readiness waits for.
+//! names: counts, version, what readiness waits for, and what of the program has ended.
 
 use std::convert::Infallible;
 use std::io;
@@ -23,7 +23,9 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 
 use crate::lifecycle::readiness::Readiness;
+use crate::lifecycle::vital::Vitals;
 use crate::telemetry::counters::Counters;
+use crate::telemetry::output::Queue;
 use crate::tls::revocation::Revocation;
 
 /// Probes are few; more connections than this are none.
@@ -44,10 +46,16 @@ pub struct Status {
 pub struct Facts {
     /// Tells what is pending.
     pub readiness: Readiness,
+    /// Tells what ended that must not.
+    pub vitals: Vitals,
     /// One per worker.
     pub counters: Vec<Arc<Counters>>,
     /// Counts what could not be told about certificates.
     pub revocation: Arc<Revocation>,
+    /// Counts access lines that were lost; `None` when the access log is off.
+    pub access_log: Option<Queue>,
+    /// Counts lines of the program log that were lost.
+    pub program_log: Option<Queue>,
     /// When the program started.
     pub started: Instant,
 }
@@ -104,6 +112,7 @@ fn answer(request: &Request<Incoming>, facts: &Facts) -> Response<Full<Bytes>> {
         _ if !is_read => page(StatusCode::METHOD_NOT_ALLOWED, &json!({"message": "Method not allowed"})),
         "/status" => page(StatusCode::OK, &facts.status()),
         "/status/ready" => facts.ready(),
+        "/status/live" => facts.live(),
         _ => page(StatusCode::NOT_FOUND, &json!({"message": "Not found"})),
     }
 }
@@ -115,21 +124,51 @@ impl Facts {
         json!({
             "version": env!("CARGO_PKG_VERSION"),
             "uptime_seconds": self.started.elapsed().as_secs(),
-            "ready": self.readiness.pending().is_empty(),
+            "ready": self.is_ready(),
             "workers": self.counters.len(),
             "connections": totals.connections,
             "connections_total": totals.connections_total,
+            "connections_failed_total": totals.connections_failed_total,
             "requests_total": totals.requests_total,
             "revocation_unanswered_total": revocation.unanswered,
             "revocation_soft_fails_total": revocation.soft_fails,
+            "access_log_lost_total": self.access_log.as_ref().map_or(0, Queue::lost_total),
+            "program_log_lost_total": self.program_log.as_ref().map_or(0, Queue::lost_total),
         })
     }
 
-    fn ready(&self) -> Response<Full<Bytes>> {
-        let pending = self.readiness.pending();
-        let status = if pending.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-        page(status, &json!({"ready": pending.is_empty(), "pending": pending}))
+    fn is_ready(&self) -> bool {
+        self.readiness.pending().is_empty() && self.ended().is_empty()
     }
+
+    fn ready(&self) -> Response<Full<Bytes>> {
+        let mut told = json!({"ready": self.is_ready(), "pending": self.readiness.pending()});
+        self.add_ended(&mut told);
+        page(fine_if(self.is_ready()), &told)
+    }
+
+    /// Alive unless a part of the program has ended by itself; a drain is no reason to kill it.
+    fn live(&self) -> Response<Full<Bytes>> {
+        let is_live = self.ended().is_empty();
+        let mut told = json!({"live": is_live});
+        self.add_ended(&mut told);
+        page(fine_if(is_live), &told)
+    }
+
+    fn ended(&self) -> Vec<String> {
+        self.vitals.ended().iter().map(ToString::to_string).collect()
+    }
+
+    fn add_ended(&self, told: &mut serde_json::Value) {
+        let ended = self.ended();
+        if !ended.is_empty() {
+            told["ended"] = ended.into();
+        }
+    }
+}
+
+fn fine_if(fine: bool) -> StatusCode {
+    if fine { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }
 }
 
 fn page(status: StatusCode, body: &serde_json::Value) -> Response<Full<Bytes>> {
@@ -137,4 +176,44 @@ fn page(status: StatusCode, body: &serde_json::Value) -> Response<Full<Bytes>> {
     *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json; charset=utf-8"));
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::BodyExt;
+
+    use super::*;
+
+    fn facts() -> Facts {
+        Facts {
+            readiness: Readiness::default(),
+            vitals: Vitals::default(),
+            counters: Vec::new(),
+            revocation: Arc::default(),
+            access_log: None,
+            program_log: None,
+            started: Instant::now(),
+        }
+    }
+
+    async fn text(response: Response<Full<Bytes>>) -> (u16, String) {
+        let status = response.status().as_u16();
+        let body = response.into_body().collect().await.unwrap().to_bytes();
+        (status, String::from_utf8(body.to_vec()).unwrap())
+    }
+
+    #[tokio::test]
+    async fn what_ended_makes_it_neither_ready_nor_alive_and_a_drain_only_unready() {
+        let facts = facts();
+        assert_eq!(text(facts.live()).await, (200, "{\"live\":true}\n".into()));
+        let drain = facts.readiness.block("drain");
+        assert_eq!(text(facts.live()).await.0, 200);
+        assert_eq!(text(facts.ready()).await, (503, "{\"pending\":[\"drain\"],\"ready\":false}\n".into()));
+        drop(drain);
+        drop(facts.vitals.hold("worker-0"));
+        let ended = "\"ended\":[\"worker-0 ended by itself\"]";
+        assert_eq!(text(facts.live()).await, (503, format!("{{{ended},\"live\":false}}\n")));
+        assert_eq!(text(facts.ready()).await, (503, format!("{{{ended},\"pending\":[],\"ready\":false}}\n")));
+        assert_eq!(facts.status()["ready"], false);
+    }
 }

@@ -7,13 +7,13 @@ use std::io::{self, Write as _};
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 
 use super::echo;
 use super::pki::shell_word;
-use crate::app::{self, App};
+use crate::app::{self, App, Process};
 use crate::config::{Layers, LogFormat, LogSettings, Mode};
-use crate::lifecycle::signal::Stop;
+use crate::lifecycle::signal::Signals;
 use crate::pki::{self, Authority, Development, Leaf, NewFile};
 
 /// The certificates live as long as a demonstration may.
@@ -46,14 +46,14 @@ pub struct Demo {
 /// # Errors
 /// When a port is taken, or the folder cannot be written.
 pub fn run(demo: &Demo) -> anyhow::Result<()> {
-    app::start_log(&LogSettings { level: "warn".into(), format: LogFormat::Text });
+    let process = Process::start(&LogSettings { level: "warn".into(), format: LogFormat::Text })?;
     let folder = Folder::new()?;
     make_pki(&folder.0)?;
-    app::runtime()?.block_on(chain(demo, &folder.0))
+    app::runtime()?.block_on(chain(demo, &folder.0, &process))
 }
 
-async fn chain(demo: &Demo, folder: &Path) -> anyhow::Result<()> {
-    let mut stop = Stop::listen()?;
+async fn chain(demo: &Demo, folder: &Path, process: &Process) -> anyhow::Result<()> {
+    let mut signals = Signals::listen()?;
     let service = TcpListener::bind(("127.0.0.1", demo.echo_port))
         .with_context(|| format!("the echo service does not start (--echo-port {})", demo.echo_port))?;
     let service_address = service.local_addr()?;
@@ -62,23 +62,31 @@ async fn chain(demo: &Demo, folder: &Path) -> anyhow::Result<()> {
         // A dropped sender ends it as well.
         let _ = end.await;
     }));
-    let gateway = start(Mode::Gateway, &gateway_settings(demo, folder, service_address))
+    let gateway = start(Mode::Gateway, &gateway_settings(demo, folder, service_address), process)
         .with_context(|| format!("the gateway does not start (--gateway-port {})", demo.gateway_port))?;
     let gateway_address = first(&gateway)?;
-    let reverse_proxy = start(Mode::ReverseProxy, &reverse_proxy_settings(demo, folder, gateway_address))
-        .with_context(|| {
-            format!("the reverse proxy does not start (--reverse-proxy-port {})", demo.reverse_proxy_port)
-        })?;
+    let reverse_proxy =
+        start(Mode::ReverseProxy, &reverse_proxy_settings(demo, folder, gateway_address), process)
+            .with_context(|| {
+                format!("the reverse proxy does not start (--reverse-proxy-port {})", demo.reverse_proxy_port)
+            })?;
     say(&what_to_try(folder, first(&reverse_proxy)?, gateway_address, service_address));
-    stop.asked().await;
+    // Any signal will do: SIGHUP means that the terminal is gone.
+    let failed = tokio::select! {
+        _ = signals.next() => None,
+        part = gateway.failed() => Some(part),
+    };
     say("\nEnding: what is in flight may finish.\n");
     tokio::select! {
         () = async { reverse_proxy.drain().await; gateway.drain().await; } => {}
-        signal = stop.asked() => say(&format!("{signal} again: ending at once.\n")),
+        (signal, _) = signals.next() => say(&format!("{signal} again: ending at once.\n")),
     }
     drop(ended);
     echo.await??;
-    Ok(())
+    match failed {
+        None => Ok(()),
+        Some(part) => bail!("{part}"),
+    }
 }
 
 fn gateway_settings(demo: &Demo, folder: &Path, service: SocketAddr) -> Vec<(&'static str, String)> {
@@ -107,11 +115,11 @@ fn reverse_proxy_settings(demo: &Demo, folder: &Path, gateway: SocketAddr) -> Ve
 }
 
 /// Starts one node exactly as its environment would; the demo's own environment stays out of it.
-fn start(mode: Mode, settings: &[(&str, String)]) -> anyhow::Result<App> {
+fn start(mode: Mode, settings: &[(&str, String)], process: &Process) -> anyhow::Result<App> {
     let environment = settings.iter().map(|(name, value)| ((*name).to_owned(), value.into())).collect();
     let layers = Layers { mode: Some(mode), environment, flags: vec![("access_log".into(), "off".into())] };
     let (loaded, snapshot) = app::load(&layers)?;
-    App::start(&loaded.config, snapshot)
+    App::start(&loaded.config, snapshot, process)
 }
 
 fn first(app: &App) -> anyhow::Result<SocketAddr> {

@@ -27,7 +27,6 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
@@ -37,6 +36,8 @@ use tokio_rustls::rustls::ServerConfig;
 use self::answer::answer;
 use self::facts::TlsFacts;
 use self::idle::IdleLimit;
+use super::console::say;
+use crate::lifecycle::signal::Signals;
 
 /// Answers any request with what it received, as JSON.
 ///
@@ -61,7 +62,7 @@ pub struct Echo {
     pub tls_client_ca: Option<PathBuf>,
 }
 
-/// Serves until SIGTERM or SIGINT, on a runtime of its own.
+/// Serves until SIGTERM, SIGINT or SIGQUIT, on a runtime of its own.
 ///
 /// # Errors
 /// When a file cannot be used, or the address cannot be listened on.
@@ -74,17 +75,13 @@ pub fn run(echo: &Echo) -> anyhow::Result<()> {
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
-        let (mut terminate, mut interrupt) =
-            (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+        let mut signals = Signals::listen()?;
         let listener = TcpListener::bind(echo.listen)
             .with_context(|| format!("echo cannot listen on {}", echo.listen))?;
         let scheme = if tls.is_some() { "https" } else { "http" };
-        eprintln!("echo listening on {scheme}://{}", listener.local_addr()?);
+        say(&format!("echo listening on {scheme}://{}", listener.local_addr()?));
         let stop = async {
-            tokio::select! {
-                _ = terminate.recv() => {}
-                _ = interrupt.recv() => {}
-            }
+            signals.stop().await;
         };
         Ok(serve(listener, tls, stop).await?)
     })

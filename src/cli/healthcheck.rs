@@ -24,7 +24,7 @@ pub fn run(status_listen: SocketAddr) -> anyhow::Result<()> {
     })?;
     match Answer::read(&answer) {
         Some(Answer { status: "200", .. }) => Ok(()),
-        Some(Answer { status: "503", body }) => bail!("not ready{}", pending(body)),
+        Some(Answer { status: "503", body }) => bail!("not ready{}", why_not(body)),
         Some(Answer { status, .. }) => bail!("{address} answers {status}: is it the status listener?"),
         None => bail!("{address} does not answer with HTTP: is it the status listener?"),
     }
@@ -78,14 +78,19 @@ impl<'a> Answer<'a> {
     }
 }
 
-/// `: still waiting for upstream`, from `{"ready":false,"pending":["upstream"]}`; nothing from anything
-/// else.
-fn pending(body: &str) -> String {
+/// `: still waiting for upstream`, from `{"ready":false,"pending":["upstream"]}`, or what of the program has
+/// ended; nothing from anything else.
+fn why_not(body: &str) -> String {
     #[derive(serde::Deserialize)]
     struct Readiness {
         pending: Vec<String>,
+        #[serde(default)]
+        ended: Vec<String>,
     }
     match serde_json::from_str::<Readiness>(body) {
+        Ok(readiness) if !readiness.ended.is_empty() => {
+            format!(": {}, so the program ends", readiness.ended.join(", "))
+        }
         Ok(readiness) if !readiness.pending.is_empty() => {
             format!(": still waiting for {}", readiness.pending.join(", "))
         }

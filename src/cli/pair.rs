@@ -14,7 +14,7 @@ mod half;
 mod drift;
 
 use std::fs;
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal};
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 
@@ -25,6 +25,7 @@ use self::answers::Answers;
 use self::folders::Owner;
 use self::half::Half;
 use super::Failure;
+use super::console::print;
 use crate::pki::{Development, create_all};
 
 pub use self::answers::Pair;
@@ -37,10 +38,7 @@ pub(super) fn run(pair: &Pair) -> Result<(), Failure> {
         Answers::given(pair)
     }?;
     let made = make(&answers, &pair.out)?;
-    io::stdout()
-        .write_all(made.as_bytes())
-        .context("the files are made, but the report cannot be printed")?;
-    Ok(())
+    Ok(print(&made).context("the files are made, but the report is lost")?)
 }
 
 fn make(answers: &Answers, out: &std::path::Path) -> anyhow::Result<String> {

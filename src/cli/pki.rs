@@ -5,9 +5,9 @@
 mod init;
 mod issue;
 
-use std::io::Write;
-
 use anyhow::Context;
+
+use super::console::print;
 
 pub use self::init::Init;
 pub(super) use self::init::shell_word;
@@ -36,10 +36,7 @@ pub enum Pki {
 /// # Errors
 /// When a file is in the way or cannot be written, or a certificate cannot be made as asked.
 pub fn run(pki: &Pki) -> anyhow::Result<()> {
-    let report = make(pki)?;
-    std::io::stdout()
-        .write_all(report.as_bytes())
-        .context("the files are made, but the report cannot be printed")
+    print(&make(pki)?).context("the files are made, but the report is lost")
 }
 
 /// Makes the files; what [`run`] prints is returned.

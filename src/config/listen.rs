@@ -18,7 +18,7 @@ pub(super) struct ListenSettings {
     #[arg(long, value_name = "LISTEN")]
     pub(super) proxy_listen: Option<Said>,
 
-    /// Where `/status` and `/status/ready` answer, in plain HTTP; or `off`.
+    /// Where `/status`, `/status/ready` and `/status/live` answer, in plain HTTP; or `off`.
     #[arg(long, value_name = "LISTEN", default_value = "127.0.0.1:8007")]
     pub(super) status_listen: Said,
 }

@@ -297,8 +297,10 @@ impl Pool {
     }
 
     fn start_dial(self: &Rc<Self>, offer: Offer) -> Outcome {
-        if let Some(running) = self.dialling.borrow().as_ref() {
-            return running.clone();
+        // A dial that ended without an outcome, because it panicked, is none that could be waited for.
+        let running = self.dialling.borrow().clone();
+        if let Some(running) = running.filter(|running| running.has_changed().is_ok()) {
+            return running;
         }
         let (done, outcome) = watch::channel(None);
         *self.dialling.borrow_mut() = Some(outcome.clone());

@@ -12,12 +12,15 @@ use super::{handshake, http1, http2};
 use crate::config::Deadlines;
 use crate::lifecycle::deadline::Deadline;
 use crate::proxy::client::{Client, Overdue};
+use crate::telemetry::counters::Counters;
 use crate::tls::stream::Stream;
 
-/// Serves it until either side ends it; what went wrong with the connection itself is logged.
-pub(super) async fn serve(accepted: Accepted, context: &Rc<Context>) {
+/// Serves it until either side ends it; what went wrong with the connection itself is counted, and logged
+/// as often as `telemetry` admits.
+pub(super) async fn serve(accepted: Accepted, context: &Rc<Context>, counters: &Counters) {
     let peer = accepted.peer;
     if let Err(reason) = run(accepted, context).await {
+        counters.connection_failed();
         tracing::info!(%peer, "a connection was closed: {reason}");
     }
 }

@@ -90,7 +90,9 @@ impl Listener {
                     self.hand_over(&workers, stream, peer, permit);
                 }
                 Err(error) => {
+                    let listener = self.socket.local_addr().map(|address| address.to_string());
                     tracing::error!(
+                        listener = listener.unwrap_or_default(),
                         "accepting a connection failed: {error}; the next try is in {ACCEPT_BACKOFF:?}"
                     );
                     tokio::time::sleep(ACCEPT_BACKOFF).await;
@@ -110,7 +112,7 @@ impl Listener {
         let _ = stream.set_nodelay(true);
         match stream.into_std() {
             Ok(stream) => workers.assign(Accepted { stream, peer, speaks: self.speaks, permit }),
-            Err(error) => tracing::error!("a connection from {peer} was lost: {error}"),
+            Err(error) => tracing::error!(%peer, "a connection was lost: {error}"),
         }
     }
 }

@@ -5,15 +5,16 @@
 use std::cell::Cell;
 use std::io;
 use std::net::{SocketAddr, TcpStream};
+use std::panic::{self, AssertUnwindSafe};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::mpsc::SyncSender;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use tokio::runtime::{Builder, LocalOptions};
-use tokio::sync::{Notify, OwnedSemaphorePermit, mpsc};
+use tokio::sync::mpsc::{self, error::TrySendError};
+use tokio::sync::{Notify, OwnedSemaphorePermit};
 use tokio::task::JoinSet;
 
 use super::connection;
@@ -22,15 +23,17 @@ use crate::identity::KnownCertificates;
 use crate::lifecycle::deadline::Sweep;
 use crate::lifecycle::drain::Watch;
 use crate::lifecycle::readiness::{BlockReady, Readiness};
+use crate::lifecycle::vital::{Vitals, pass_on};
 use crate::proxy::exchange::Record;
 use crate::proxy::pool::Pool;
 use crate::proxy::{Common, Proxy};
 use crate::snapshot::Snapshot;
 use crate::telemetry::access_log::{AccessLog, FLUSH_EVERY};
 use crate::telemetry::counters::Counters;
+use crate::telemetry::output::Queue;
 
 /// Accepted connections that may wait for one worker; it takes them in bursts.
-const QUEUE: usize = 1024;
+const WAITING: usize = 1024;
 
 /// Tasks polled before the runtime looks at the sockets again: measured, 6 % less CPU at 64
 /// clients than tokio's own 61.
@@ -62,11 +65,13 @@ pub struct Shared {
     /// What they share beside it.
     pub common: Common,
     /// Where batches of access lines go; `None` when the access log is off.
-    pub access_log: Option<SyncSender<Vec<u8>>>,
+    pub access_log: Option<Queue>,
     /// Told when the upstreams that open at start were reached.
     pub readiness: Readiness,
     /// Whether readiness waits for them.
     pub ready_needs_upstream: bool,
+    /// Told when a worker ends that was not asked to.
+    pub vitals: Vitals,
 }
 
 /// Where accepted connections go. The listeners hold it: once it is dropped no more can come,
@@ -105,14 +110,24 @@ impl Workers {
         Ok((Self(workers), Threads(threads)))
     }
 
-    /// Gives a connection to the worker with the fewest.
+    /// Gives a connection to the worker with the fewest, among those that are alive: one that has ended
+    /// has none, and would be given all.
     pub(super) fn assign(&self, accepted: Accepted) {
-        let Some(worker) = self.0.iter().min_by_key(|worker| worker.counters.connections()) else { return };
+        let peer = accepted.peer;
+        let alive = self.0.iter().filter(|worker| !worker.queue.is_closed());
+        let Some(worker) = alive.min_by_key(|worker| worker.counters.connections()) else {
+            tracing::error!(%peer, "a connection was closed: no worker is left");
+            return;
+        };
         worker.counters.connection_opened();
         let counted = Counted(Arc::clone(&worker.counters));
-        if let Err(refused) = worker.queue.try_send((accepted, counted)) {
-            let peer = refused.into_inner().0.peer;
-            tracing::warn!("a connection from {peer} was refused: its worker has {QUEUE} others waiting");
+        match worker.queue.try_send((accepted, counted)) {
+            Ok(()) => {}
+            // It ended since it was looked at: there is one less to choose from.
+            Err(TrySendError::Closed((accepted, _))) => self.assign(accepted),
+            Err(TrySendError::Full(_)) => {
+                tracing::warn!(%peer, "a connection was refused: its worker has {WAITING} others waiting");
+            }
         }
     }
 
@@ -124,19 +139,17 @@ impl Workers {
 }
 
 impl Threads {
-    /// Waits for the threads to end, which they do after the drain.
+    /// Waits for the threads to end, which they do after the drain. Panics were told when they happened.
     pub fn join(self) {
         for thread in self.0 {
-            if thread.join().is_err() {
-                tracing::error!("a worker thread panicked");
-            }
+            let _ = thread.join();
         }
     }
 }
 
 impl Worker {
     fn start(index: usize, shared: &Shared, drain: &Watch) -> io::Result<(Self, JoinHandle<()>)> {
-        let (queue, accepted) = mpsc::channel(QUEUE);
+        let (queue, accepted) = mpsc::channel(WAITING);
         let counters = Arc::new(Counters::default());
         let (shared, drain, counted) = (shared.clone(), drain.clone(), Arc::clone(&counters));
         let runtime = move || {
@@ -145,15 +158,22 @@ impl Worker {
                 .event_interval(EVENT_INTERVAL)
                 .build_local(LocalOptions::default())
         };
-        let thread =
-            thread::Builder::new().name(format!("worker-{index}")).spawn(move || match runtime() {
+        let name = format!("worker-{index}");
+        let vital = shared.vitals.hold(name.clone());
+        let thread = thread::Builder::new().name(name).spawn(move || {
+            // Dropped last, when all that the worker had is gone.
+            let _vital = vital;
+            match runtime() {
                 Ok(runtime) => {
-                    runtime.block_on(run(shared, counted, accepted, drain));
+                    let work = run(shared, counted, accepted, drain);
+                    let ended = panic::catch_unwind(AssertUnwindSafe(|| runtime.block_on(work)));
                     // Not waiting for a name that is just being resolved.
                     runtime.shutdown_background();
+                    ended.unwrap_or_else(|panic| panic::resume_unwind(panic));
                 }
                 Err(error) => tracing::error!("worker {index} has no runtime: {error}"),
-            })?;
+            }
+        })?;
         Ok((Self { queue, counters }, thread))
     }
 }
@@ -234,40 +254,37 @@ async fn serve(
                 let Some((connection, counted)) = connection else { break };
                 let context = Rc::clone(context);
                 connections.spawn_local(async move {
-                    connection::serve(connection, &context).await;
+                    let Counted(counters) = &counted;
+                    connection::serve(connection, &context, counters).await;
                     drop(counted);
                 });
             }
-            Some(ended) = connections.join_next() => report(ended),
+            // That one panicked was told, and where; the others go on.
+            Some(_) = connections.join_next() => {}
         }
     }
     context.finish.ask();
     loop {
         tokio::select! {
             () = drain.cut() => return,
-            ended = connections.join_next() => match ended {
-                Some(ended) => report(ended),
-                None => return,
-            },
+            ended = connections.join_next() => if ended.is_none() { return },
         }
-    }
-}
-
-fn report(ended: Result<(), tokio::task::JoinError>) {
-    if let Err(error) = ended {
-        tracing::error!("a connection's task failed: {error}");
     }
 }
 
 /// What is done now and then: passing on access lines, closing what was idle for too long, opening
 /// the pools of a new snapshot.
 async fn housekeeping(proxy: &Rc<Proxy>, pending: &Pending) {
+    let mut opening = JoinSet::new();
     loop {
         for pool in proxy.pools_to_open() {
             let pending = Rc::clone(pending);
-            tokio::task::spawn_local(async move { keep_open(&pool, &pending).await });
+            opening.spawn_local(async move { keep_open(&pool, &pending).await });
         }
         tokio::time::sleep(FLUSH_EVERY).await;
+        while let Some(ended) = opening.try_join_next() {
+            pass_on(ended);
+        }
         proxy.record().log.flush();
         proxy.pools().iter().for_each(|pool| pool.close_idle());
         give_memory_back();
@@ -312,4 +329,44 @@ async fn open(pool: &Rc<Pool>) -> bool {
         wait = (wait * 2).min(OPEN_AGAIN_MAX);
     }
     false
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::sync::Semaphore;
+
+    use super::*;
+
+    type Waiting = mpsc::Receiver<(Accepted, Counted)>;
+
+    fn worker() -> (Worker, Waiting) {
+        let (queue, waiting) = mpsc::channel(WAITING);
+        (Worker { queue, counters: Arc::default() }, waiting)
+    }
+
+    /// Some connection, and its other end.
+    fn connection() -> (Accepted, TcpStream) {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (stream, peer) = listener.accept().unwrap();
+        let permit = Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap();
+        let speaks = Speaks { tls: false, http2: false };
+        (Accepted { stream, peer, speaks, permit }, client)
+    }
+
+    #[test]
+    fn a_worker_that_has_ended_gets_no_connection_although_it_has_the_fewest() {
+        let ((busy, mut waiting), (dead, ended)) = (worker(), worker());
+        busy.counters.connection_opened();
+        drop(ended);
+        let workers = Workers(vec![dead, busy]);
+        for _ in 0..3 {
+            workers.assign(connection().0);
+            assert!(waiting.try_recv().is_ok());
+        }
+        drop(waiting);
+        let (accepted, mut client) = connection();
+        workers.assign(accepted);
+        assert_eq!(io::Read::read(&mut client, &mut [0]).unwrap(), 0, "nobody is left: it is closed");
+    }
 }

@@ -6,6 +6,7 @@
 mod access;
 mod authorities;
 mod cautions;
+mod equals;
 mod names;
 mod outline;
 mod plugins;
@@ -84,6 +85,7 @@ impl Loading<'_> {
         let names = names::names(self, &judges, &mut problems);
         let routes = rules::routes(self, &effective, &mut problems);
         let mut cautions = cautions::cautions(self);
+        cautions.extend(equals::cautions(self, &effective, &routes));
         if let Some(refuse) = &self.config.refuse_insecure {
             cautions.drain(..).for_each(|caution| problems.push(caution.refused_by(refuse)));
         }

@@ -9,7 +9,7 @@ use super::authorities::Authorities;
 use super::balance::{Balance, named};
 use super::dates::{DATES_ASIDE, Dates};
 use super::files;
-use super::target::{Target, verified_name};
+use super::target::{Target, tls_name, verified_name};
 use crate::config::{self, CaFiles, Problem, Problems, Terms, UpstreamTls};
 use crate::tls::client::{Dialer, ServerTrust};
 use crate::tls::credentials::{Credentials, Side};
@@ -93,12 +93,13 @@ impl Service {
         let scheme = plan.address.scheme;
         let terms = Arc::new(plan.terms.clone().to(scheme));
         let host_header = plan.balance.as_ref().and_then(|balance| balance.plan.host_header.as_deref());
+        let verify = plan.tls_verify.unwrap_or(defaults.verify);
         let mut base = None;
         let mut target = |address: &config::Target| -> Result<Arc<Target>, String> {
             let dialer = match scheme.is_tls() {
                 false => None,
                 true => {
-                    let name = verified_name(&plan.address.host, host_header, &address.host)?;
+                    let name = verified_name(&plan.address.host, host_header, &address.host, verify)?;
                     Some(named(&mut base, name, |name| plan.dialer(defaults, name))?)
                 }
             };
@@ -203,8 +204,7 @@ fn client_credentials(tls: &UpstreamTls, dates: &Dates) -> Result<Option<Credent
 /// # Errors
 /// When it cannot be one.
 pub fn server_name(tls: &UpstreamTls) -> Result<ServerName<'static>, Problems> {
-    ServerName::try_from(tls.server_name.clone()).map_err(|_| {
-        let what = format!("{:?} is neither a DNS name nor an IP address", tls.server_name);
+    tls_name(&tls.server_name, tls.verify).map_err(|what| {
         Problem::missing("upstream_tls_server_name", what, "write the name in the upstream's certificate")
             .into()
     })

@@ -1,65 +1,48 @@
 //! One JSON line per request on standard output, written in batches off the request's path.
 //!
-//! A worker fills a buffer of its own; full or at the next tick it goes through a bounded
-//! queue to one writer thread. When the reader of our output is too slow the queue fills,
-//! and lines are dropped and counted rather than requests delayed.
+//! A worker fills a buffer of its own; full or at the next tick it goes through a bounded queue to one
+//! writer thread (`output`). When standard output takes nothing, or too little, the queue fills, and lines
+//! are dropped and counted rather than requests delayed.
 
-use std::cell::{Cell, RefCell};
-use std::io::{self, Write};
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
-use std::thread;
+use std::cell::RefCell;
+use std::io;
 use std::time::Duration;
 
 use super::line::{Clock, Line};
+use super::output::{self, Bounds, Output, Queue};
+use crate::lifecycle::vital::Vital;
 
 /// A batch is passed on when it is this large; about 150 lines. Each wakes the writer.
 const BATCH_BYTES: usize = 64 * 1024;
 
-/// Batches that may wait for the writer: 4 MiB at the most.
-const QUEUE: usize = 64;
+/// What may wait for standard output: 4 MiB, and at the end one last batch of each worker.
+const BOUNDS: Bounds = Bounds { pieces: 1024, bytes: 4 * 1024 * 1024 };
 
 /// How long a line may wait for its batch.
 pub const FLUSH_EVERY: Duration = Duration::from_millis(100);
 
-/// The queue's two ends: one for every worker's [`AccessLog`], one for [`write_to_stdout`].
-#[must_use]
-pub fn channel() -> (SyncSender<Vec<u8>>, Receiver<Vec<u8>>) {
-    sync_channel(QUEUE)
-}
-
-/// Starts the thread that writes batches until every worker's log is gone; join it at the end.
+/// Starts the thread that writes batches to standard output; `vital` is told if it ends.
 ///
 /// # Errors
 /// When the thread cannot be started.
-pub fn write_to_stdout(batches: Receiver<Vec<u8>>) -> io::Result<thread::JoinHandle<()>> {
-    thread::Builder::new().name("access-log".into()).spawn(move || {
-        let mut broken = false;
-        for batch in batches {
-            if broken {
-                continue;
-            }
-            if let Err(error) = io::stdout().lock().write_all(&batch) {
-                tracing::error!("the access log cannot be written to standard output any more: {error}");
-                broken = true;
-            }
-        }
-    })
+pub fn start(vital: Vital) -> io::Result<Output> {
+    let to = output::unbuffered(io::stdout())?;
+    Output::start("access log", "access-log", BOUNDS, to, vital)
 }
 
 /// One worker's end.
 #[derive(Debug)]
 pub struct AccessLog {
-    queue: Option<SyncSender<Vec<u8>>>,
+    queue: Option<Queue>,
     batch: RefCell<Vec<u8>>,
-    dropped: Cell<u64>,
     clock: RefCell<Clock>,
 }
 
 impl AccessLog {
     /// Writes to `queue`; `None` writes nothing.
     #[must_use]
-    pub fn new(queue: Option<SyncSender<Vec<u8>>>) -> Self {
-        Self { queue, batch: RefCell::default(), dropped: Cell::new(0), clock: RefCell::default() }
+    pub fn new(queue: Option<Queue>) -> Self {
+        Self { queue, batch: RefCell::default(), clock: RefCell::default() }
     }
 
     /// Whether lines are wanted at all.
@@ -86,32 +69,11 @@ impl AccessLog {
             return;
         }
         let batch = self.batch.replace(Vec::with_capacity(BATCH_BYTES));
-        match queue.try_send(batch) {
-            Ok(()) => self.report_dropped(),
+        match queue.push(batch) {
+            Ok(()) => {}
             // Not full yet: it can wait for the writer.
-            Err(TrySendError::Full(batch)) if batch.len() < BATCH_BYTES => *self.batch.borrow_mut() = batch,
-            Err(TrySendError::Full(batch) | TrySendError::Disconnected(batch)) => {
-                let lines = batch.iter().filter(|byte| **byte == b'\n').count() as u64;
-                self.dropped.set(self.dropped.get() + lines);
-            }
-        }
-    }
-
-    /// Passes on what there is and waits until there is room, unless the writer is gone.
-    fn flush_last(&self) {
-        let batch = self.batch.take();
-        if let Some(queue) = self.queue.as_ref().filter(|_| !batch.is_empty()) {
-            // Without a writer there is nobody to tell.
-            let _ = queue.send(batch);
-        }
-    }
-
-    fn report_dropped(&self) {
-        let dropped = self.dropped.take();
-        if dropped > 0 {
-            tracing::warn!(
-                "access log: {dropped} lines were dropped because the reader of standard output was too slow"
-            );
+            Err(batch) if batch.len() < BATCH_BYTES => *self.batch.borrow_mut() = batch,
+            Err(batch) => queue.lose(&batch),
         }
     }
 }
@@ -119,7 +81,10 @@ impl AccessLog {
 impl Drop for AccessLog {
     /// Whoever records last, at the end of a drain or after it was cut: the line goes out.
     fn drop(&mut self) {
-        self.flush_last();
+        let batch = self.batch.take();
+        if let Some(queue) = self.queue.as_ref().filter(|_| !batch.is_empty()) {
+            queue.push_last(batch);
+        }
     }
 }
 
@@ -128,11 +93,16 @@ mod tests {
     use std::time::SystemTime;
 
     use super::*;
+    use crate::lifecycle::vital::Vitals;
 
     #[test]
     fn lines_wait_for_a_batch_and_are_dropped_rather_than_delayed() {
-        let (queue, batches) = sync_channel(1);
-        let log = AccessLog::new(Some(queue));
+        let (reader, to) = io::pipe().unwrap();
+        let vitals = Vitals::default();
+        let bounds = Bounds { pieces: 1, bytes: BOUNDS.bytes };
+        let output =
+            Output::start("access log", "access-log", bounds, to, vitals.hold("access-log")).unwrap();
+        let log = AccessLog::new(Some(output.queue()));
         let line = Line {
             time: SystemTime::UNIX_EPOCH,
             request_id: "1",
@@ -155,20 +125,25 @@ mod tests {
             reason: None,
         };
         log.record(&line);
-        assert!(batches.try_recv().is_err(), "one line is no batch");
-        log.flush();
-        log.record(&line);
-        log.flush();
-        assert_eq!(log.dropped.get(), 0, "a batch that is not full waits for the queue");
-        while log.dropped.get() == 0 {
+        assert!(!log.batch.borrow().is_empty(), "one line is no batch");
+        // Until the pipe is full, then the queue, then one batch of ours.
+        let mut recorded = 1;
+        while output.queue().lost_total() == 0 {
             log.record(&line);
+            recorded += 1;
         }
         assert!(log.batch.borrow().is_empty(), "the full batch was dropped");
-        let batch = String::from_utf8(batches.recv().unwrap()).unwrap();
+        log.record(&line);
+        log.flush();
+        assert!(!log.batch.borrow().is_empty(), "a batch that is not full waits for the queue");
+        let lost = output.queue().lost_total();
         drop(log);
-        assert!(batches.recv().is_err(), "the dropped line is gone, and nothing else was waiting");
-        let parsed: serde_json::Value = serde_json::from_str(batch.trim_end()).unwrap();
-        assert_eq!(batch.lines().count(), 1);
+        let read = std::thread::spawn(move || io::read_to_string(reader).unwrap());
+        vitals.end_is_due();
+        assert_eq!(output.finish(Duration::from_secs(20)), 0);
+        let text = read.join().unwrap();
+        assert_eq!(text.lines().count() as u64, recorded + 1 - lost);
+        let parsed: serde_json::Value = serde_json::from_str(text.lines().next().unwrap()).unwrap();
         assert_eq!(
             (&parsed["time"], &parsed["certificate"]),
             (&"1970-01-01T00:00:00.000Z".into(), &"CN=a\"\n{}".into())

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 pub struct Counters {
     connections: AtomicU64,
     connections_total: AtomicU64,
+    connections_failed_total: AtomicU64,
     requests_total: AtomicU64,
 }
 
@@ -18,6 +19,8 @@ pub struct Totals {
     pub connections: u64,
     /// Client connections since the start.
     pub connections_total: u64,
+    /// Those of them that went wrong, in the handshake or later: the log has lines for the first ones of a second.
+    pub connections_failed_total: u64,
     /// Requests finished since the start.
     pub requests_total: u64,
 }
@@ -32,6 +35,11 @@ impl Counters {
     /// Counts its end.
     pub fn connection_closed(&self) {
         self.connections.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Counts a connection that went wrong.
+    pub fn connection_failed(&self) {
+        self.connections_failed_total.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Counts a finished request. One writer only, so load and store need no lock.
@@ -51,6 +59,8 @@ impl Counters {
         workers.into_iter().fold(Totals::default(), |sum, worker| Totals {
             connections: sum.connections + worker.connections(),
             connections_total: sum.connections_total + worker.connections_total.load(Ordering::Relaxed),
+            connections_failed_total: sum.connections_failed_total
+                + worker.connections_failed_total.load(Ordering::Relaxed),
             requests_total: sum.requests_total + worker.requests_total.load(Ordering::Relaxed),
         })
     }

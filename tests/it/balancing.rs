@@ -9,7 +9,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use http::HeaderMap;
-use mtls_bridge::app::{self, App};
+use mtls_bridge::app::{self, App, Process};
 use mtls_bridge::config::{self, Layers, Mode};
 use mtls_bridge::pki::Leaf;
 use mtls_bridge::snapshot::balance::{
@@ -156,7 +156,7 @@ fn start(upstream: UpstreamPlan, scheme: &str, preserve_host: &str, defaults: &T
         balance: Some(Arc::new(Balance::new(upstream, defaults).unwrap())),
     };
     snapshot.services = vec![Arc::new(Service::new(plan, defaults).unwrap())];
-    App::start(&loaded.config, snapshot).unwrap()
+    App::start(&loaded.config, snapshot, &Process::default()).unwrap()
 }
 
 /// Waits until `holds`.

@@ -8,6 +8,7 @@ use std::process::Command;
 use mtls_bridge::pki::{Leaf, Usage};
 use serde_json::Value;
 
+use crate::executable::executable;
 use crate::support::bridge::program;
 use crate::support::peers::installed;
 use crate::support::pki::Pki;
@@ -53,7 +54,7 @@ fn systemd_takes_the_units_of_its_page() {
     assert_eq!(units.len(), 2);
     for (number, unit) in units.iter().enumerate() {
         // The unit names the binary where it will be; it is checked where it is.
-        let unit = unit.replace("/usr/local/bin/mtls-bridge", env!("CARGO_BIN_EXE_mtls-bridge"));
+        let unit = unit.replace("/usr/local/bin/mtls-bridge", executable().to_str().unwrap());
         let file = folder.path().join(format!("mtls-bridge-{number}.service"));
         fs::write(&file, unit).unwrap();
         let output =
@@ -71,7 +72,7 @@ fn the_settings_of_the_units_are_accepted() {
         let mode = unit.lines().find_map(|line| line.strip_prefix("ExecStart=/usr/local/bin/mtls-bridge "));
         let settings = unit.lines().filter_map(|line| line.strip_prefix("Environment=")?.split_once('='));
         let environment = settings.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
-        check(mode.unwrap(), &environment, "%d/", &pki);
+        check(mode.unwrap(), &environment, "/etc/mtls-bridge/", &pki);
     }
 }
 

@@ -130,6 +130,39 @@ fn forwarding_takes_the_proof_that_it_is_permitted() {
     }
 }
 
+/// Lines of the log that do not say whom or what outside they are about, with how many there are in a file:
+/// only we cause them, or our upstreams, or they are bounded where they arise.
+const OURS: &[(&str, usize)] = &[
+    // A worker's runtime; the state of the links it keeps open.
+    ("server/worker.rs", 4),
+    // max_connections: every ten seconds.
+    ("server/listener.rs", 1),
+    // A target becomes unhealthy, and healthy again.
+    ("proxy/health.rs", 2),
+    // Once a minute for each place that gives no answer.
+    ("tls/revocation/failures.rs", 1),
+];
+
+#[test]
+fn what_strangers_cause_is_logged_with_a_field_that_bounds_it() {
+    const REACHED: &[&str] = &["identity", "message", "routing", "tls", "policy", "proxy", "server", "admin"];
+    for file in files().iter().filter(|file| REACHED.contains(&file.room.as_str())) {
+        let mut unbounded = 0;
+        for level in ["tracing::info!(", "tracing::warn!(", "tracing::error!("] {
+            let lines = file.product().split(level).skip(1).map(str::trim_start);
+            unbounded +=
+                lines.filter(|line| !line.starts_with("%peer") && !line.starts_with("listener")).count();
+        }
+        let listed =
+            OURS.iter().find(|(path, _)| file.path == Path::new(path)).map_or(0, |(_, lines)| *lines);
+        assert_eq!(
+            unbounded, listed,
+            "{:?}: begin it with %peer, or list it here with the reason",
+            file.path
+        );
+    }
+}
+
 #[test]
 fn every_file_says_what_it_is_and_fits_a_sitting() {
     for file in files() {

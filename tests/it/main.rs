@@ -1,10 +1,12 @@
 //! Behaviour through the front door: real files, real sockets on port 0, one binary.
 
 #![allow(clippy::unwrap_used)] // a test fails by panicking
+#![allow(clippy::print_stderr)] // tells what the program logged when it does
 #![allow(clippy::disallowed_methods)] // and may read the environment and spawn as it likes
 #![allow(missing_docs, unreachable_pub)] // a test's name is its sentence, and nobody links to it
 
 mod echo;
+mod executable;
 mod layers;
 mod transcripts;
 
@@ -58,6 +60,8 @@ mod life_cycle;
 #[cfg(has_clients)]
 mod limits;
 #[cfg(has_clients)]
+mod logs;
+#[cfg(has_clients)]
 mod pair;
 #[cfg(has_clients)]
 mod pki;
@@ -78,11 +82,15 @@ mod routes;
 #[cfg(has_clients)]
 mod server_names;
 #[cfg(has_clients)]
+mod signals;
+#[cfg(has_clients)]
 mod smuggling;
 #[cfg(has_clients)]
 mod status;
 #[cfg(has_clients)]
 mod support;
+#[cfg(has_clients)]
+mod survival;
 #[cfg(has_clients)]
 mod third_party_pki;
 #[cfg(has_clients)]

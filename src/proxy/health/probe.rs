@@ -16,6 +16,7 @@ use super::super::error::UpstreamError;
 use super::super::http1::Http1;
 use super::{Board, Event, Health};
 use crate::lifecycle::deadline::Sweep;
+use crate::lifecycle::vital::pass_on;
 use crate::snapshot::balance::{Active, Balance, Question};
 use crate::snapshot::{Snapshot, Target};
 
@@ -30,11 +31,13 @@ pub async fn ask_targets(published: Arc<ArcSwap<Snapshot>>, board: Arc<Board>) {
     loop {
         let snapshot = published.load_full();
         board.keep_those_of(&snapshot);
-        let asking = asking(&snapshot, &board);
+        let mut asking = asking(&snapshot, &board);
         while Arc::ptr_eq(&published.load(), &snapshot) {
             tokio::time::sleep(LOOK_EVERY).await;
+            while let Some(ended) = asking.try_join_next() {
+                pass_on(ended);
+            }
         }
-        drop(asking);
     }
 }
 

@@ -108,10 +108,9 @@ impl<'a> Case<'a> {
             None,
             Some(&keeps_all),
         );
-        let error = match built {
+        let Err(error) = built else {
             // webpki ends with the first path that was found to keep all.
-            Ok(_) => return way.into_inner().ok_or_else(|| webpki::Error::UnknownIssuer.into()),
-            Err(error) => error,
+            return way.into_inner().ok_or_else(|| webpki::Error::UnknownIssuer.into());
         };
         // A path that was complete tells more than one that was not.
         Err(match (broken.into_inner(), error) {

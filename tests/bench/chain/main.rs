@@ -4,6 +4,7 @@
 //! figures as JSON with plots drawn from it. `tests/bench/chain/install-peers.sh` installs the others;
 //! docs/performance.md says how it is measured.
 
+#![allow(clippy::print_stdout, clippy::print_stderr)] // a benchmark reports
 #![allow(missing_docs, unreachable_pub)] // a program of its own: nobody links to it
 #![allow(clippy::cast_precision_loss)] // figures for people
 

@@ -8,6 +8,7 @@
 //! Client and service run in this process, outside valgrind, so that the counts are ours alone. A count
 //! begins after requests that warm the nodes up, so start, links and caches are no part of it.
 
+#![allow(clippy::print_stdout, clippy::print_stderr)] // a bench reports
 #![allow(clippy::unwrap_used)] // a bench fails by panicking
 #![allow(clippy::disallowed_methods)] // and may read the environment
 #![allow(missing_docs, unreachable_pub)] // nobody links to it
