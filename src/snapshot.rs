@@ -92,9 +92,7 @@ impl Snapshot {
             None => settled(config, &dates),
         });
         let Some(mut described) = described else {
-            if let Some(tls) = &config.server_tls {
-                problems.append(listener::examine(tls, &dates));
-            }
+            problems.append(examine_at(&Files::of(config), &dates));
             return Err(problems);
         };
         let listener_tls = match &config.server_tls {
@@ -152,17 +150,25 @@ fn settled(config: &Config, dates: &Dates) -> Result<Declared, Problems> {
 /// What is wrong with the files of a configuration that is refused for other reasons.
 #[must_use]
 pub fn examine(files: &Files, now: UnixTime) -> Problems {
-    let (mut problems, dates) = (Problems::default(), Dates::at_start(now));
-    problems.collect(files::credentials(&files.listeners, Side::Server, &dates));
+    examine_at(files, &Dates::at_start(now))
+}
+
+fn examine_at(files: &Files, dates: &Dates) -> Problems {
+    let mut problems = Problems::default();
+    problems.collect(files::credentials(&files.listeners, Side::Server, dates));
     if let Some(cas) = &files.callers {
-        let read = access::caller_cas(cas, &dates);
-        problems.collect(read.and_then(|cas| cas.trust(&dates, |_| Ok(()))));
+        let read = access::caller_cas(cas, dates);
+        problems.collect(read.and_then(|cas| cas.trust(dates, |_| Ok(()))));
     }
     if let Some(cas) = &files.upstream {
-        problems.collect(service::upstream_cas(cas, &dates));
+        problems.collect(service::upstream_cas(cas, dates));
     }
     if let Some(pair) = &files.client {
-        problems.collect(files::credentials(std::slice::from_ref(pair), Side::Client, &dates));
+        problems.collect(files::credentials(std::slice::from_ref(pair), Side::Client, dates));
+    }
+    let declared = files.declared.as_ref().and_then(|config| Some((config, config.declarative.as_ref()?)));
+    if let Some(Err(more)) = declared.map(|(config, source)| Declared::load(config, source, dates)) {
+        problems.append(more);
     }
     problems
 }

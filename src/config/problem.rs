@@ -29,7 +29,7 @@ impl Origin {
         Self(format!("environment {variable}").into())
     }
 
-    /// A TOML file.
+    /// A file of settings.
     pub fn file(path: &Path) -> Self {
         Self(format!("file {}", path.display()).into())
     }
@@ -47,6 +47,11 @@ impl Origin {
     /// Nobody asked for it: the value is built in, not chosen.
     pub fn is_default(&self) -> bool {
         *self == Self::DEFAULT
+    }
+
+    /// Somebody said it for this deployment: it is neither built in nor of a built-in profile.
+    pub fn is_chosen(&self) -> bool {
+        !self.is_default() && !self.is_profile()
     }
 
     /// The value came with a built-in profile, so it was not written for this deployment.
@@ -253,9 +258,13 @@ impl Problems {
         result.map_err(|more| self.problems.extend(more.problems)).ok()
     }
 
-    /// Adds what is wrong elsewhere too.
+    /// Adds what is wrong elsewhere too, each problem once.
     pub fn append(&mut self, more: Self) {
-        self.problems.extend(more.problems);
+        for problem in more.problems {
+            if !self.problems.contains(&problem) {
+                self.problems.push(problem);
+            }
+        }
         self.warnings.extend(more.warnings);
     }
 
@@ -299,27 +308,41 @@ impl fmt::Display for Problems {
 
 impl std::error::Error for Problems {}
 
-/// A setting that works but weakens security.
+/// A setting that works but weakens security, or does something else than was probably meant.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Caution(Problem);
+pub struct Caution {
+    problem: Problem,
+    weakens_security: bool,
+}
 
 impl Caution {
     /// What is weak about something said, and what would be better.
     pub fn new(said: &Said, what: impl Into<String>, advice: impl Into<String>) -> Self {
-        Self(Problem::new(said, what, advice))
+        Self { problem: Problem::new(said, what, advice), weakens_security: true }
+    }
+
+    /// What something said does that was probably not meant; no weakness, so `insecure=refuse` lets it pass.
+    pub fn of_use(said: &Said, what: impl Into<String>, advice: impl Into<String>) -> Self {
+        Self { problem: Problem::new(said, what, advice), weakens_security: false }
+    }
+
+    /// Whether `insecure=refuse` is about it.
+    #[must_use]
+    pub fn weakens_security(&self) -> bool {
+        self.weakens_security
     }
 
     /// The same as a problem, for those who do not want it to work.
     #[must_use]
     pub fn refused_by(self, refuse: &Said) -> Problem {
-        let what = format!("{} (refused by insecure=refuse, {})", self.0.what, refuse.origin);
-        Problem { what, ..self.0 }
+        let what = format!("{} (refused by insecure=refuse, {})", self.problem.what, refuse.origin);
+        Problem { what, ..self.problem }
     }
 }
 
 impl fmt::Display for Caution {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
+        self.problem.fmt(f)
     }
 }
 
@@ -342,57 +365,4 @@ const SHORTEST_KEY: usize = 43;
 const SHOWN_CHARS: usize = 200;
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn check(key: &str, value: &str, expected: &str) {
-        let said = Said::new(key, value, Origin::environment(&key.to_uppercase()));
-        assert_eq!(Problem::new(&said, "wrong", "mend it").to_string(), expected);
-    }
-
-    #[test]
-    fn a_problem_is_one_line() {
-        check("client_ssl", "maybe", "client_ssl=maybe (environment CLIENT_SSL): wrong; mend it");
-        check("acl_allow", "a\nb", "acl_allow=a b (environment ACL_ALLOW): wrong; mend it");
-    }
-
-    #[test]
-    fn secrets_are_not_shown() {
-        let key = "MC4CAQAwBQYDK2VwBCIEIL/WwNJpSbZUGN4bl/nPDd/q2IPuhN9kHO1BxfHrv3Fd";
-        let pem = format!("-----BEGIN PRIVATE KEY-----\n{key}\n-----END PRIVATE KEY-----");
-        for secret in [key, &format!("{key}\n{key}"), &pem, "hidden"] {
-            check("ssl_cert_key", secret, "ssl_cert_key=*** (environment SSL_CERT_KEY): wrong; mend it");
-        }
-        check("ssl_cert", key, "ssl_cert=*** (environment SSL_CERT): wrong; mend it");
-        check("upstream_url", "http://u:pw@h", "upstream_url=*** (environment UPSTREAM_URL): wrong; mend it");
-        let pem = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----";
-        check("ssl_cert", pem, "ssl_cert=PEM text (environment SSL_CERT): wrong; mend it");
-        let said = Said::new("client_ssl_cert_key", "hidden", Origin::DEFAULT);
-        assert_eq!(format!("{said:?}"), "client_ssl_cert_key=*** (default)");
-    }
-
-    #[test]
-    fn where_a_key_lies_is_no_secret() {
-        check("ssl_cert_key", "/run/key", "ssl_cert_key=/run/key (environment SSL_CERT_KEY): wrong; mend it");
-        check("ssl_cert_key", "tls.key", "ssl_cert_key=tls.key (environment SSL_CERT_KEY): wrong; mend it");
-    }
-
-    #[test]
-    fn time_heals_nothing_while_there_is_anything_it_cannot_heal() {
-        let problem = |what: &str| Problem::missing("ssl_cert", what, "mend it");
-        let mut problems = Problems::default();
-        assert!(!problems.may_heal());
-        problems.push(problem("expired").that_may_heal());
-        assert!(problems.may_heal());
-        problems.push(problem("garbage"));
-        assert!(!problems.may_heal());
-    }
-
-    #[test]
-    fn warnings_follow_the_problems() {
-        let problems = Problems::from(Problem::missing("upstream_url", "not set", "set it"))
-            .with_warnings(vec!["UPSTREAM_URI is not a setting".to_owned()]);
-        let expected = "upstream_url: not set; set it\nwarning: UPSTREAM_URI is not a setting";
-        assert_eq!(problems.to_string(), expected);
-    }
-}
+mod tests;

@@ -99,7 +99,7 @@ impl Dates {
 
     /// Told once, however often the certificate is met.
     pub(super) fn caution(&self, said: &Said, what: impl Into<String>, advice: impl Into<String>) {
-        let (caution, mut cautions) = (Caution::new(said, what, advice), self.cautions.borrow_mut());
+        let (caution, mut cautions) = (Caution::of_use(said, what, advice), self.cautions.borrow_mut());
         if !cautions.contains(&caution) {
             cautions.push(caution);
         }

@@ -219,10 +219,14 @@ pub fn server_trust(tls: &UpstreamTls, now: UnixTime) -> Result<ServerTrust, Pro
 }
 
 fn trust_of(tls: &UpstreamTls, dates: &Dates) -> Result<ServerTrust, Problems> {
-    match tls.verify {
-        true => Ok(ServerTrust::Verify(upstream_cas(&tls.ca_certificates, dates)?)),
-        false => Ok(ServerTrust::Anything),
+    if !tls.verify {
+        return Ok(ServerTrust::Anything);
     }
+    let anchors = upstream_cas(&tls.ca_certificates, dates)?;
+    Ok(match tls.verify_depth {
+        None => ServerTrust::Verify(anchors),
+        Some(depth) => ServerTrust::VerifyWithin(anchors, depth),
+    })
 }
 
 /// Only what can be an anchor: bundles with everybody's CAs in them hold more than that.

@@ -30,6 +30,10 @@ mod chain;
 #[cfg(has_clients)]
 mod compose;
 #[cfg(has_clients)]
+mod compose_mounts;
+#[cfg(has_clients)]
+mod compose_restarts;
+#[cfg(has_clients)]
 mod configuration;
 #[cfg(has_clients)]
 mod deadlines;
@@ -42,6 +46,8 @@ mod demo;
 #[cfg(has_clients)]
 mod deployment;
 #[cfg(has_clients)]
+mod every_problem;
+#[cfg(has_clients)]
 mod first_tries;
 #[cfg(has_clients)]
 mod foreign_client;
@@ -50,9 +56,15 @@ mod foreign_gateway;
 #[cfg(has_clients)]
 mod grpc;
 #[cfg(has_clients)]
+mod head_of_line;
+#[cfg(has_clients)]
 mod http;
 #[cfg(has_clients)]
 mod identity_headers;
+#[cfg(has_clients)]
+mod kong_conf;
+#[cfg(has_clients)]
+mod kong_names;
 #[cfg(has_clients)]
 mod lapsed;
 #[cfg(has_clients)]
@@ -63,6 +75,8 @@ mod limits;
 mod logs;
 #[cfg(has_clients)]
 mod pair;
+#[cfg(has_clients)]
+mod pair_docker;
 #[cfg(has_clients)]
 mod pki;
 #[cfg(has_clients)]

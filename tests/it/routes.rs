@@ -328,7 +328,7 @@ fn check_cautions_where_equal_routes_let_different_callers_in() {
         ("paths: [/a], methods: [GET]", "paths: [/a], methods: [PUT]", 0),
         ("hosts: ['*.a.test']", "hosts: ['*.b.a.test']", 1),
         ("headers: {x-a: [b]}", "headers: {x-a: [c]}", 0),
-        ("snis: [a.test]", "methods: [GET]", 1),
+        ("protocols: [https], snis: [a.test]", "methods: [GET]", 1),
     ] {
         let one_closed = checked(&format!("- {{{first}}}\n- {{{second}, plugins: [{closed}]}}\n"));
         assert_eq!(one_closed.len(), cautions, "{first} {second}: {one_closed:?}");

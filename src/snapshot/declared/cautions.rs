@@ -1,4 +1,6 @@
-//! What works in a file but weakens security, each with its place.
+//! What works in a file but weakens security or was hardly meant, each with its place.
+
+use std::time::Duration;
 
 use super::Loading;
 use crate::config::Caution;
@@ -16,10 +18,30 @@ pub(super) fn cautions(loading: &Loading<'_>) -> Vec<Caution> {
         }
         _ => None,
     });
-    services.chain(plugins).chain(everybody_comes_in(loading)).collect()
+    let waits = loading.model.services.iter().flat_map(|service| hardly_a_wait(loading, service));
+    services.chain(plugins).chain(everybody_comes_in(loading)).chain(waits).collect()
 }
 
-/// A gateway that asks nobody is probably missing its plugin.
+/// `read_timeout: 5` was probably meant to be seconds.
+fn hardly_a_wait(loading: &Loading<'_>, service: &Service) -> impl Iterator<Item = Caution> {
+    let waits = [
+        ("connect_timeout", service.connect_timeout),
+        ("read_timeout", service.read_timeout),
+        ("write_timeout", service.write_timeout),
+    ];
+    waits.into_iter().filter_map(|(field, wait)| {
+        let milliseconds = wait.filter(|wait| *wait < FEW)?.as_millis();
+        let place = &service.place;
+        let what = format!("{place}: {field} is in milliseconds, as in Kong, so this is {milliseconds} ms");
+        let advice = format!("write {milliseconds}000 for seconds, if that is meant");
+        Some(Caution::of_use(loading.source.said(), what, advice))
+    })
+}
+
+/// Nobody waits for less, and nobody who means seconds writes more.
+const FEW: Duration = Duration::from_millis(100);
+
+/// A gateway that asks nobody is probably missing its plugin, or the file its CAs.
 fn everybody_comes_in(loading: &Loading<'_>) -> Option<Caution> {
     let judges = |config: &PluginConfig| {
         matches!(

@@ -9,7 +9,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use super::Loading;
 use crate::config::declarative::Place;
 use crate::config::declarative::model::{self, ActiveChecks, CheckKind, Counts, Upstream};
-use crate::config::{Problems, Target, Terms};
+use crate::config::{Problem, Problems, Said, Target, Terms};
 use crate::snapshot::balance::{
     Active, Algorithm, Balance, Counting, HashOn, HealthChecks, Member, Question, UpstreamPlan,
 };
@@ -37,6 +37,9 @@ impl<'a> Services<'a> {
                 services.upstreams.insert(&upstream.name, Arc::new(balance));
             }
         }
+        if let Some(said) = &loading.config.calls.tls.unmet {
+            problems.extend(nothing_to_present(loading, said));
+        }
         let each = loading.model.services.iter();
         each.filter_map(|service| services.service(service, problems).map(Arc::new)).collect()
     }
@@ -53,7 +56,7 @@ impl<'a> Services<'a> {
             client_certificate,
             tls_verify: said.tls_verify,
             ca_certificates: said.ca_certificates.as_deref().map(|positions| self.store(positions)),
-            tls_verify_depth: said.tls_verify_depth,
+            tls_verify_depth: said.tls_verify_depth.or(self.loading.config.calls.tls.verify_depth),
             balance: self.upstreams.get(said.target.host.as_str()).cloned(),
         };
         let made = Service::new(plan, &self.defaults);
@@ -130,6 +133,26 @@ impl<'a> Services<'a> {
         let advice = "write a host name or an address that can be verified, and CAs to trust";
         problems.note(made.map_err(|what| self.loading.problem(place, what, advice)))
     }
+}
+
+/// A certificate is to be presented and none is named: then every service with TLS needs one of its own.
+fn nothing_to_present(loading: &Loading<'_>, said: &Said) -> Option<Problem> {
+    let model = loading.model;
+    let upstream = |service: &model::Service| {
+        let upstream = model.upstreams.iter().find(|upstream| *upstream.name == *service.target.host);
+        upstream.and_then(|upstream| upstream.client_certificate)
+    };
+    let without = |service: &&model::Service| {
+        service.target.scheme.is_tls() && service.client_certificate.or_else(|| upstream(service)).is_none()
+    };
+    let places: Vec<_> =
+        model.services.iter().filter(without).map(|service| service.place.to_string()).collect();
+    let (first, others) = places.split_first()?;
+    let others = if others.is_empty() { String::new() } else { format!(" and {} more", others.len()) };
+    let what = format!("there is no certificate to present to {first}{others}");
+    let advice = "set CLIENT_SSL_CERT and CLIENT_SSL_CERT_KEY, give each of these a client_certificate, \
+                  or CLIENT_SSL=off";
+    Some(Problem::new(said, what, advice))
 }
 
 /// What services with TLS have in common; nothing is read where no service has TLS.

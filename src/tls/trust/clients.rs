@@ -27,6 +27,8 @@ pub struct ChainVerifier {
     anchors: Anchors,
     /// Listed CAs that are no anchors help to complete chains.
     intermediates: Intermediates,
+    /// Intermediates that a path may have.
+    depth: Option<u32>,
     verdicts: Verdicts,
 }
 
@@ -53,7 +55,14 @@ impl ChainVerifier {
         if anchors.is_empty() {
             return Err(CaError::NoRoot);
         }
-        Ok(Self { anchors, intermediates, verdicts: Verdicts::default() })
+        Ok(Self { anchors, intermediates, depth: None, verdicts: Verdicts::default() })
+    }
+
+    /// Accepts only chains with at most so many intermediate CAs, as OpenSSL counts them (1.1.0 and later,
+    /// `SSL_CTX_set_verify_depth`; nginx's `ssl_verify_depth`): neither the leaf nor the anchor.
+    #[must_use]
+    pub fn within(self, depth: Option<u32>) -> Self {
+        Self { depth, ..self }
     }
 
     /// Judges the chain of a client at the time `now`. Costs one signature check per link, or a
@@ -86,7 +95,7 @@ impl ChainVerifier {
             leaf: &peer.leaf,
             sent: &peer.chain,
             side: Side::Client,
-            depth: None,
+            depth: self.depth,
             now,
         }
     }

@@ -7,7 +7,7 @@ use rustls::pki_types::UnixTime;
 
 use super::chain::Case;
 use super::reason::{Why, short};
-use crate::identity::{Certificate, Validity};
+use crate::identity::{Certificate, Side, Validity};
 use crate::tls::credentials::in_words;
 
 /// What of the leaf alone is to be kept: its key signs the handshake.
@@ -27,7 +27,11 @@ pub(super) fn intermediates(case: &Case<'_>, path: &[Certificate]) -> Result<(),
     if let Some(depth) = case.depth
         && path.len() as u64 > u64::from(depth)
     {
-        return Err(format!("its chain has more than {depth} intermediates (tls_verify_depth)"));
+        let setting = match case.side {
+            Side::Client => "mtls_auth_verify_depth",
+            Side::Server => "tls_verify_depth",
+        };
+        return Err(format!("its chain has more than {depth} intermediates ({setting})"));
     }
     path.iter().try_for_each(|ca| may_certify(case, ca))
 }
