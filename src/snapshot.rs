@@ -12,7 +12,6 @@ mod dates;
 mod declared;
 mod files;
 mod listener;
-mod presented;
 mod rest;
 mod service;
 mod target;
@@ -51,8 +50,8 @@ pub struct Snapshot {
     pub policies: Vec<Arc<Policy>>,
     /// Who may learn that there is no such route; `None`: everybody.
     pub gate: Option<Arc<Policy>>,
-    /// What of a declarative file works but weakens security, what has lapsed and is left out, and what of our
-    /// certificates others will refuse.
+    /// What of a declarative file works but weakens security, what of our certificates others will refuse, and
+    /// what has lapsed and is left out.
     pub cautions: Vec<Caution>,
     /// The TLS of our listeners, if any has TLS.
     pub listener_tls: Option<ServerConfigs>,
@@ -109,7 +108,7 @@ impl Snapshot {
             reserved: Arc::new(Reserved::new(policies.flat_map(|policy| policy.reserved()))),
             policies: described.policies,
             gate: described.gate,
-            cautions: described.cautions.into_iter().chain(presented::cautions(config)).collect(),
+            cautions: described.cautions,
             listener_tls,
             real_ip: real_ip(&config.forwarding),
             forwarding: config.forwarding.clone(),

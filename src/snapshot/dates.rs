@@ -44,7 +44,7 @@ pub(super) struct Judged {
     lapsed: HashSet<Fingerprint>,
     /// The first moment at which one of them has expired, or one that was left out is valid.
     pub(super) until: Option<UnixTime>,
-    /// What was left out, or goes on for want of something better.
+    /// What was left out, goes on for want of something better, or is valid and will be refused by others.
     pub(super) cautions: Vec<Caution>,
 }
 
@@ -99,7 +99,7 @@ impl Dates {
 
     /// Told once, however often the certificate is met.
     pub(super) fn caution(&self, said: &Said, what: impl Into<String>, advice: impl Into<String>) {
-        let (caution, mut cautions) = (Caution::new(said, what, advice), self.cautions.borrow_mut());
+        let (caution, mut cautions) = (Caution::of_use(said, what, advice), self.cautions.borrow_mut());
         if !cautions.contains(&caution) {
             cautions.push(caution);
         }

@@ -28,7 +28,7 @@ use crate::config::declarative::{self, Model, Place};
 use crate::config::{Caution, Config, DeclarativeSource, Problem, Problems};
 use crate::policy::Policy;
 use crate::routing::Route;
-use crate::tls::credentials::{Credentials, Side};
+use crate::tls::credentials::{Credentials, Side, likely_refused};
 use crate::tls::lapse::Lapse;
 use crate::tls::pem;
 
@@ -83,7 +83,6 @@ impl Loading<'_> {
             let refused = cautions.extract_if(.., |caution| caution.weakens_security());
             problems.extend(refused.map(|caution| caution.refused_by(refuse)));
         }
-        cautions.extend(cautions::presented(self));
         match names {
             Some(names) if problems.is_empty() => {
                 Ok(Declared { routes, services, policies, gate, names, cautions })
@@ -108,6 +107,10 @@ impl Loading<'_> {
             let credentials = files::dateless(chain, key, side).map_err(|error| error.to_string())?;
             let lapse = self.dates.lapse(credentials.leaf());
             self.dates.take(credentials.leaf());
+            if let Some(what) = likely_refused(credentials.leaf(), side) {
+                let what = format!("{}: {what}", certificate.place);
+                self.dates.caution(self.source.said(), what, files::REFUSED_ADVICE);
+            }
             Ok((credentials, lapse))
         };
         let loaded: Result<Vec<_>, String> = pairs.into_iter().flatten().map(load).collect();

@@ -15,7 +15,7 @@ use crate::config::{
     CaFiles, Config, CredentialFiles, DeclarativeSource, Problem, Problems, Reference, Said, is_passing,
 };
 use crate::identity::Certificate;
-use crate::tls::credentials::{CredentialError, Credentials, Side};
+use crate::tls::credentials::{CredentialError, Credentials, Side, likely_refused};
 use crate::tls::lapse::Lapse;
 use crate::tls::pem;
 
@@ -84,12 +84,19 @@ pub(super) fn credentials(
         }
         if lapse.is_none() || goes_on {
             dates.take(pair.leaf());
+            if let Some(what) = likely_refused(pair.leaf(), side) {
+                dates.caution(&files.cert, what, REFUSED_ADVICE);
+            }
             caution_chain(&files.cert, &pair, dates);
             usable.push(pair);
         }
     }
     Ok(usable)
 }
+
+/// What to do about a certificate that many will refuse.
+pub(super) const REFUSED_ADVICE: &str =
+    "have one issued for this use, or see to it that the other side takes this one";
 
 /// What is sent along helps nobody after its end, and some peers look no further.
 fn caution_chain(said: &Said, pair: &Credentials, dates: &Dates) {

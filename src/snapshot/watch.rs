@@ -44,10 +44,7 @@ impl LookNow {
 /// Replaces the published snapshot whenever one of its files changes or one of its certificates begins or ends
 /// to be valid, and when `look_now` is asked, for as long as it is polled.
 pub async fn replace_on_change(config: Config, published: Arc<ArcSwap<Snapshot>>, look_now: LookNow) {
-    let what = if config.declarative.is_some() { "configuration files" } else { "certificates" };
-    let seen = Arc::new(published.load().contents.clone());
-    let (rest, told) = (Rest::default(), BTreeSet::new());
-    let mut watcher = Watcher { config: Arc::new(config), what, published, seen, rest, refused: None, told };
+    let mut watcher = Watcher::new(config, published);
     loop {
         let asked = tokio::time::timeout(LOOK_EVERY, look_now.0.notified()).await.is_ok();
         watcher.look(asked).await;
@@ -76,6 +73,13 @@ struct Refused {
 }
 
 impl Watcher {
+    fn new(config: Config, published: Arc<ArcSwap<Snapshot>>) -> Self {
+        let what = if config.declarative.is_some() { "configuration files" } else { "certificates" };
+        let seen = Arc::new(published.load().contents.clone());
+        let (config, rest, told) = (Arc::new(config), Rest::default(), BTreeSet::new());
+        Self { config, what, published, seen, rest, refused: None, told }
+    }
+
     async fn look(&mut self, asked: bool) {
         let (config, before) = (Arc::clone(&self.config), Arc::clone(&self.seen));
         let Some(seen) = self.off_thread(move || Contents::of(&config, &before)).await else { return };
@@ -225,7 +229,61 @@ fn timeless(line: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+    use std::path::Path;
+
     use super::*;
+    use crate::config::{self, Layers, Mode};
+    use crate::pki::{Authority, Development, create_all};
+
+    /// A watcher of a gateway whose files are in this folder.
+    fn watcher(folder: &Path) -> Watcher {
+        create_all(&Development::new(&["localhost"], "app", 2).unwrap().files(folder)).unwrap();
+        let path = |name: &str| folder.join(name).display().to_string();
+        let environment = [
+            ("UPSTREAM_URL", "http://127.0.0.1:9".to_owned()),
+            ("SSL_CERT", path("server.crt")),
+            ("SSL_CERT_KEY", path("server.key")),
+            ("MTLS_AUTH_CA_CERTIFICATES", path("ca.crt")),
+        ];
+        let environment = environment.map(|(name, value)| (name.to_owned(), value.into())).to_vec();
+        let layers = Layers { mode: Some(Mode::Gateway), environment, flags: Vec::new() };
+        let config = config::load(&layers).unwrap().config;
+        let snapshot = Snapshot::load(&config, UnixTime::now()).unwrap();
+        Watcher::new(config, Arc::new(ArcSwap::from_pointee(snapshot)))
+    }
+
+    #[tokio::test]
+    async fn what_just_changed_waits_for_its_rest_unless_somebody_asks() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut watcher = watcher(folder.path());
+        let first = watcher.published.load_full();
+        fs::write(folder.path().join("ca.crt"), Authority::new("another").unwrap().certificate_pem())
+            .unwrap();
+        watcher.look(false).await;
+        assert!(Arc::ptr_eq(&first, &watcher.published.load_full()));
+        watcher.look(true).await;
+        let second = watcher.published.load_full();
+        assert!(!Arc::ptr_eq(&first, &second));
+        watcher.look(true).await;
+        assert!(Arc::ptr_eq(&second, &watcher.published.load_full()), "nothing changed");
+    }
+
+    #[tokio::test]
+    async fn what_is_refused_is_tried_after_twice_as_long_each_time_up_to_half_a_minute() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut watcher = watcher(folder.path());
+        fs::write(folder.path().join("server.key"), "garbage").unwrap();
+        let mut waits = Vec::new();
+        for _ in 0..7 {
+            watcher.look(true).await;
+            waits.push(watcher.refused.as_ref().unwrap().retry_after.as_secs());
+        }
+        assert_eq!(waits, [1, 2, 4, 8, 16, 30, 30]);
+        let told = watcher.told.len();
+        watcher.look(false).await;
+        assert_eq!((told, watcher.told.len()), (1, 1), "it is not due, and told once");
+    }
 
     #[test]
     fn lines_that_differ_in_the_time_alone_are_one() {

@@ -232,6 +232,32 @@ fn a_client_certificate_of_one_service_that_expired_concerns_that_service_alone(
 }
 
 #[test]
+fn a_service_whose_cas_have_all_expired_is_not_believed_and_the_others_go_on() {
+    let (pki, echo) = (Pki::new(), Echo::start());
+    let late = root(&pki, "late", Validity::expired());
+    pki.keep("far", late.issue(&Leaf::server(&["localhost"]).unwrap()).unwrap());
+    let far = gateway(&pki, echo.address)
+        .env("SSL_CERT", pki.path("far.crt"))
+        .env("SSL_CERT_KEY", pki.path("far.key"))
+        .start();
+    let near = gateway(&pki, echo.address).start();
+    let text = format!(
+        "_format_version: \"3.0\"\nca_certificates:\n- {{id: {OTHER_ID}, cert: {{{{late.crt}}}}}}\nservices:\n\
+         - {{name: a, url: \"https://localhost:{}\", ca_certificates: [{OTHER_ID}], routes: [{{name: a, paths: [/a]}}]}}\n\
+         - {{name: b, url: \"https://localhost:{}\", routes: [{{name: b, paths: [/b]}}]}}\n",
+        far.address.port(),
+        near.address.port()
+    );
+    let file = crate::support::declarative::written(&pki, &text, &[]);
+    let node =
+        reverse_proxy(&pki, far.address).without("UPSTREAM_URL").env("DECLARATIVE_CONFIG", file).start();
+    let ask = |path: &str| curl(&[&format!("{}{path}", node.http())]).status;
+    assert_eq!((ask("/a"), ask("/b")), (502, 200));
+    let reason = node.access_line("/a")["reason"].as_str().unwrap().to_owned();
+    assert!(reason.contains("expired"), "{reason}");
+}
+
+#[test]
 fn a_ca_that_is_not_valid_yet_comes_in_by_itself() {
     let (pki, echo) = (Pki::new(), Echo::start());
     root(&pki, "early", between(6, 600));

@@ -10,9 +10,6 @@ use crate::config::declarative::model::Service;
 use crate::config::declarative::plugins::{GroupProperty, Listed, PluginConfig};
 use crate::config::{self, Caution};
 use crate::policy::GroupBy;
-use crate::snapshot::presented;
-use crate::tls::credentials::Side;
-use crate::tls::pem;
 
 /// In the order of the file's lists.
 pub(super) fn cautions(loading: &Loading<'_>, effective: &Effective) -> Vec<Caution> {
@@ -33,28 +30,6 @@ pub(super) fn cautions(loading: &Loading<'_>, effective: &Effective) -> Vec<Caut
         .chain(nobody_has(loading))
         .chain(waits)
         .collect()
-}
-
-/// Certificates that many will refuse, each once.
-pub(super) fn presented(loading: &Loading<'_>) -> Vec<Caution> {
-    let model = loading.model;
-    let services = model.services.iter().filter_map(|service| service.client_certificate);
-    let upstreams = model.upstreams.iter().filter_map(|upstream| upstream.client_certificate);
-    let clients = services.chain(upstreams).map(|at| (at, Side::Client));
-    let mut shown: Vec<_> =
-        clients.chain(model.snis.iter().map(|sni| (sni.certificate, Side::Server))).collect();
-    shown.sort_unstable_by_key(|(at, side)| (*at, *side == Side::Server));
-    shown.dedup();
-    let of = |(at, side): (usize, Side)| {
-        let certificate = model.certificates.get(at)?;
-        let pairs = [Some(&certificate.pair), certificate.alternative.as_ref()];
-        let what = pairs
-            .into_iter()
-            .flatten()
-            .find_map(|pair| presented::of_chain(&pem::certificates(pair.cert.as_bytes()).ok()?, side))?;
-        Some(caution(loading, &certificate.place, &what, presented::ADVICE))
-    };
-    shown.into_iter().filter_map(of).collect()
 }
 
 /// `read_timeout: 5` was probably meant to be seconds.

@@ -124,10 +124,8 @@ impl<'a> Services<'a> {
 
     fn store(&mut self, positions: &'a [usize]) -> Arc<Anchors> {
         let loading = self.loading;
-        let store = self
-            .stores
-            .entry(positions)
-            .or_insert_with(|| Arc::new(Anchors::of_servers(loading.cas.trust(positions).cas)));
+        let made = || Arc::new(Anchors::of_servers(loading.cas.trust(positions).cas));
+        let store = self.stores.entry(positions).or_insert_with(made);
         Arc::clone(store)
     }
 
