@@ -7,7 +7,7 @@ use std::fmt;
 use std::sync::OnceLock;
 
 use regex_automata::meta::{self, Regex};
-use regex_automata::nfa::thompson::{self, BuildError, Compiler, NFA, WhichCaptures};
+use regex_automata::nfa::thompson::{self, Compiler, NFA, WhichCaptures};
 use regex_syntax::ParserBuilder;
 use regex_syntax::hir::{Hir, HirKind, Look};
 
@@ -99,9 +99,7 @@ impl Expression {
         }
         check_escapes(pattern, true)?;
         let hir = parsed(pattern).map_err(|error| not_a_regex(&error))?;
-        if let Err(error) = nfa(&hir) {
-            return Err(if error.size_limit().is_some() { too_large() } else { not_a_regex(&error) });
-        }
+        nfa(&hir)?;
         let mut literals = vec![Vec::new()];
         collect_literals(&hir, &mut literals);
         let prefix = String::from_utf8_lossy(&literals[0]).into();
@@ -115,13 +113,16 @@ fn parsed(pattern: &str) -> Result<Hir, Box<regex_syntax::Error>> {
     ParserBuilder::new().unicode(false).utf8(false).build().parse(pattern).map_err(Box::new)
 }
 
-/// How an expression is measured, in bytes of memory.
-fn nfa(hir: &Hir) -> Result<NFA, BuildError> {
+/// The automaton of an expression, by which its size is judged.
+fn nfa(hir: &Hir) -> Result<NFA, Invalid> {
     let config = thompson::Config::new()
         .utf8(false)
         .which_captures(WhichCaptures::Implicit)
         .nfa_size_limit(Some(LARGEST));
-    Compiler::new().configure(config).build_from_hir(hir)
+    Compiler::new().configure(config).build_from_hir(hir).map_err(|error| match error.size_limit() {
+        Some(_) => too_large(),
+        None => not_a_regex(&error),
+    })
 }
 
 /// Compiles what [`Expression::parse`] accepted.
