@@ -1,7 +1,8 @@
 //! The commands, a file each: the arguments as clap reads them, and a `run` that does what they say.
 //!
 //! [`run`] is what `main` calls. Exit codes are decided here and nowhere else: 0 done,
-//! 1 failed while running, 2 configuration refused.
+//! 1 failed while running, or refused for something that time may heal (a certificate that has expired or is
+//! not valid yet), 2 configuration refused.
 
 pub mod check;
 mod console;
@@ -18,7 +19,6 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use clap::{ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
-use rustls::pki_types::UnixTime;
 
 use self::console::{print, say};
 use crate::app::{self, App, End, InForce, Process};
@@ -115,7 +115,7 @@ pub fn run() -> ExitCode {
         Err(Failure::Failed(error)) => say(&format!("mtls-bridge: {error:#}")),
         Err(Failure::Refused(problems)) => {
             say(&problems.to_string());
-            return ExitCode::from(2);
+            return ExitCode::from(if problems.may_heal() { 1 } else { 2 });
         }
         Err(Failure::Drifted(findings)) => {
             say(&findings.join("\n"));
@@ -202,7 +202,7 @@ async fn serve(
 
 fn check(layers: &Layers) -> Result<(), Failure> {
     let (loaded, snapshot) = app::load(layers)?;
-    let outline = snapshot::outline(&loaded.config, UnixTime::now())?;
+    let outline = snapshot::outline(&loaded.config)?;
     Ok(print(&check::render(&loaded, &outline, &snapshot.cautions))?)
 }
 

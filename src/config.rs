@@ -9,6 +9,8 @@ mod settings;
 mod names;
 mod source;
 
+mod passing;
+
 mod problem;
 mod reference;
 mod value;
@@ -46,6 +48,7 @@ pub use self::files::Files;
 pub use self::limits::Limits;
 pub use self::listen::Listener;
 pub use self::mode::Mode;
+pub use self::passing::is_passing;
 pub use self::problem::{Caution, Origin, Problem, Problems, Said};
 pub use self::process::{LogFormat, LogSettings};
 pub use self::reference::Reference;

@@ -5,10 +5,14 @@
 //! it once, so that a request never sees half of a change.
 
 mod access;
+mod authorities;
 pub mod balance;
+mod contents;
+mod dates;
 mod declared;
 mod files;
 mod listener;
+mod rest;
 mod service;
 mod target;
 pub mod watch;
@@ -17,9 +21,10 @@ use std::sync::Arc;
 
 use rustls::pki_types::UnixTime;
 
+use self::contents::Contents;
+use self::dates::{Dates, Judged};
 use self::declared::Declared;
 use self::listener::Names;
-use self::watch::Stamps;
 use crate::config::{Caution, Config, Deadlines, Files, Forwarding, Limits, Problems};
 use crate::message::forwarded::RealIp;
 use crate::message::identity_headers::Reserved;
@@ -45,7 +50,7 @@ pub struct Snapshot {
     pub policies: Vec<Arc<Policy>>,
     /// Who may learn that there is no such route; `None`: everybody.
     pub gate: Option<Arc<Policy>>,
-    /// What of a declarative file works but weakens security.
+    /// What of a declarative file works but weakens security, and what has lapsed and is left out.
     pub cautions: Vec<Caution>,
     /// The TLS of our listeners, if any has TLS.
     pub listener_tls: Option<ServerConfigs>,
@@ -59,31 +64,44 @@ pub struct Snapshot {
     pub limits: Limits,
     /// Every wait on the client's side.
     pub deadlines: Deadlines,
-    stamps: Stamps,
+    /// What the files held just before they were read, so that no change in between is missed.
+    contents: Contents,
+    judged: Judged,
 }
 
 impl Snapshot {
     /// Reads every file the configuration names, at the time `now`.
     ///
     /// # Errors
-    /// All problems found: what is missing, unreadable, expired, or does not fit together.
+    /// All problems found: what is missing, unreadable, or does not fit together; what has lapsed where nothing
+    /// valid is beside it.
     pub fn load(config: &Config, now: UnixTime) -> Result<Self, Problems> {
-        let stamps = Stamps::of(config);
+        Self::read(config, Dates::at_start(now), Contents::of(config, &Contents::default()))
+    }
+
+    /// The next one, while this one is in force. What has lapsed since, and is not replaced, goes on.
+    fn again(&self, config: &Config, contents: Contents, now: UnixTime) -> Result<Self, Problems> {
+        Self::read(config, Dates::again(now, Arc::clone(&self.judged.used)), contents)
+    }
+
+    fn read(config: &Config, dates: Dates, contents: Contents) -> Result<Self, Problems> {
         let mut problems = Problems::default();
         let described = problems.collect(match &config.declarative {
-            Some(source) => Declared::load(config, source, now),
-            None => settled(config, now),
+            Some(source) => Declared::load(config, source, &dates),
+            None => settled(config, &dates),
         });
-        let Some(described) = described else {
+        let Some(mut described) = described else {
             if let Some(tls) = &config.server_tls {
-                problems.append(listener::examine(tls, now));
+                problems.append(listener::examine(tls, &dates));
             }
             return Err(problems);
         };
         let listener_tls = match &config.server_tls {
-            Some(tls) => Some(listener::listener_tls(tls, described.names, now)?),
+            Some(tls) => Some(listener::listener_tls(tls, described.names, &dates)?),
             None => None,
         };
+        let mut judged = dates.finish();
+        described.cautions.append(&mut judged.cautions);
         let policies = described.policies.iter().chain(&described.gate);
         Ok(Self {
             router: Router::new(described.routes),
@@ -97,7 +115,8 @@ impl Snapshot {
             forwarding: config.forwarding.clone(),
             limits: config.limits,
             deadlines: config.deadlines,
-            stamps,
+            contents,
+            judged,
         })
     }
 
@@ -109,11 +128,11 @@ impl Snapshot {
 }
 
 /// What the settings alone describe: one route, for everything, to `upstream_url`.
-fn settled(config: &Config, now: UnixTime) -> Result<Declared, Problems> {
+fn settled(config: &Config, dates: &Dates) -> Result<Declared, Problems> {
     let mut problems = Problems::default();
-    let policy = problems.collect(access::policy(&config.access, &config.forwarding.identity_headers, now));
+    let policy = problems.collect(access::policy(&config.access, &config.forwarding.identity_headers, dates));
     let service = match &config.upstream {
-        Some(upstream) => problems.collect(service::service(upstream, now)),
+        Some(upstream) => problems.collect(service::service(upstream, dates)),
         None => None,
     };
     let verifier = policy.as_ref().and_then(|policy| policy.mtls_auth.as_ref()).map(|auth| &auth.verifier);
@@ -132,18 +151,17 @@ fn settled(config: &Config, now: UnixTime) -> Result<Declared, Problems> {
 /// What is wrong with the files of a configuration that is refused for other reasons.
 #[must_use]
 pub fn examine(files: &Files, now: UnixTime) -> Problems {
-    let mut problems = Problems::default();
-    for pair in &files.listeners {
-        problems.collect(files::credentials(pair, Side::Server, now));
-    }
+    let (mut problems, dates) = (Problems::default(), Dates::at_start(now));
+    problems.collect(files::credentials(&files.listeners, Side::Server, &dates));
     if let Some(cas) = &files.callers {
-        problems.collect(access::caller_cas(cas, now));
+        let read = access::caller_cas(cas, &dates);
+        problems.collect(read.and_then(|cas| cas.trust(&dates, |_| Ok(()))));
     }
     if let Some(cas) = &files.upstream {
-        problems.collect(service::upstream_cas(cas, now));
+        problems.collect(service::upstream_cas(cas, &dates));
     }
     if let Some(pair) = &files.client {
-        problems.collect(files::credentials(pair, Side::Client, now));
+        problems.collect(files::credentials(std::slice::from_ref(pair), Side::Client, &dates));
     }
     problems
 }

@@ -7,6 +7,7 @@
 
 pub mod client;
 pub mod credentials;
+pub mod lapse;
 pub mod pem;
 pub mod read_ahead;
 pub mod revocation;

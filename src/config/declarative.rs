@@ -24,8 +24,6 @@ mod route;
 mod service;
 mod upstream;
 
-use tokio_rustls::rustls::pki_types::UnixTime;
-
 use self::fields::Fields;
 use self::files::Texts;
 use self::gather::Gathered;
@@ -41,15 +39,15 @@ pub use self::report::Place;
 pub(super) use self::settings::DeclarativeSettings;
 pub use self::settings::DeclarativeSource;
 
-/// Reads what a setting named, at the time `now`, which CAs must not have passed.
+/// Reads what a setting named.
 ///
 /// # Errors
 /// All problems of the file at once (the first 50), each with its line.
-pub fn read(source: &DeclarativeSource, now: UnixTime) -> Result<Model, Problems> {
+pub fn read(source: &DeclarativeSource) -> Result<Model, Problems> {
     let texts = Texts::of(source).map_err(|problem| Problems::from(*problem))?;
     let report = Report::new(source.subject(), texts.files);
     let root = document(&texts.text, &report);
-    let model = root.map(|root| model(&root, now, &report));
+    let model = root.map(|root| model(&root, &report));
     report.finish(model)
 }
 
@@ -75,10 +73,10 @@ fn document(text: &str, report: &Report) -> Option<Node> {
 }
 
 /// What can be made of it; not to be used if anything was reported.
-fn model(root: &Node, now: UnixTime, report: &Report) -> Model {
+fn model(root: &Node, report: &Report) -> Model {
     let format = format(root, report);
     let gathered = Gathered::of(root, report);
-    let reader = Reader { gathered: &gathered, report, format, now };
+    let reader = Reader { gathered: &gathered, report, format };
     Model {
         services: gathered.each(Kind::Services).filter_map(|found| service::service(reader, found)).collect(),
         routes: gathered.each(Kind::Routes).filter_map(|found| route::route(reader, found)).collect(),

@@ -166,6 +166,7 @@ pub struct Problem {
     subject: String,
     what: String,
     advice: String,
+    may_heal: bool,
 }
 
 impl Problem {
@@ -189,6 +190,13 @@ impl Problem {
         Self::about(&format!("{key} ({origin})"), what, advice)
     }
 
+    /// Time may mend it, with nothing said differently: a certificate is renewed or becomes valid, a file
+    /// system answers again. A start that failed for such reasons alone is worth trying again.
+    #[must_use]
+    pub fn that_may_heal(self) -> Self {
+        Self { may_heal: true, ..self }
+    }
+
     /// What is wrong and what to do, for somebody who knows better where it was said.
     pub(super) fn reason(self) -> (String, String) {
         (self.what, self.advice)
@@ -196,7 +204,8 @@ impl Problem {
 
     /// What is wrong often quotes a part of the value, so it is made one line as well.
     fn about(subject: &str, what: impl Into<String>, advice: impl Into<String>) -> Self {
-        Self { subject: one_line(subject), what: one_line(&what.into()), advice: advice.into() }
+        let (subject, what, advice) = (one_line(subject), one_line(&what.into()), advice.into());
+        Self { subject, what, advice, may_heal: false }
     }
 }
 
@@ -227,6 +236,11 @@ impl Problems {
     /// Whether nothing is wrong.
     pub fn is_empty(&self) -> bool {
         self.problems.is_empty()
+    }
+
+    /// Whether time may mend all of them: see [`Problem::that_may_heal`].
+    pub fn may_heal(&self) -> bool {
+        !self.is_empty() && self.iter().all(|problem| problem.may_heal)
     }
 
     /// In the order they were found.
@@ -361,6 +375,17 @@ mod tests {
     fn where_a_key_lies_is_no_secret() {
         check("ssl_cert_key", "/run/key", "ssl_cert_key=/run/key (environment SSL_CERT_KEY): wrong; mend it");
         check("ssl_cert_key", "tls.key", "ssl_cert_key=tls.key (environment SSL_CERT_KEY): wrong; mend it");
+    }
+
+    #[test]
+    fn time_heals_nothing_while_there_is_anything_it_cannot_heal() {
+        let problem = |what: &str| Problem::missing("ssl_cert", what, "mend it");
+        let mut problems = Problems::default();
+        assert!(!problems.may_heal());
+        problems.push(problem("expired").that_may_heal());
+        assert!(problems.may_heal());
+        problems.push(problem("garbage"));
+        assert!(!problems.may_heal());
     }
 
     #[test]

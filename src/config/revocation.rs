@@ -21,8 +21,8 @@ pub(super) struct RevocationSettings {
     pub(super) mtls_auth_revocation_check_mode: Said,
 
     /// CRLs of the callers' CAs: a comma list of paths, PEM or DER. They are asked before any OCSP
-    /// responder or CRL server, and read again when they change. One that is out of date stops the
-    /// start; one that ends while it is loaded still shows who is revoked, and no longer who is good.
+    /// responder or CRL server, and read again when they change. One that is out of date still shows who
+    /// is revoked, and no longer who is good.
     #[arg(long, value_name = "PATHS")]
     pub(super) mtls_auth_crl_files: Option<Said>,
 

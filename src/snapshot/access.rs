@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use rustls::pki_types::{CertificateDer, UnixTime};
 
+use super::authorities::Authorities;
+use super::dates::{DATES_ASIDE, Dates};
 use super::files;
 use crate::config::{self, CaFiles, Problem, Problems};
 use crate::identity::HeaderFormat;
@@ -15,14 +17,14 @@ use crate::tls::trust::{self, ChainVerifier};
 pub(super) fn policy(
     access: &config::Access,
     identity_headers: &[HeaderFormat],
-    now: UnixTime,
+    dates: &Dates,
 ) -> Result<Policy, Problems> {
     let mtls_auth = match &access.mtls_auth {
         Some(auth) => Some(MtlsAuth {
-            verifier: Arc::new(verifier(auth, now)?),
+            verifier: Arc::new(callers(auth, dates)?),
             lookup: Lookup::Skip { group_by: auth.group_by },
             anonymous: None,
-            revocation: revocation(&access.revocation, &auth.ca_certificates, now)?,
+            revocation: revocation(&access.revocation, &auth.ca_certificates, dates)?,
         }),
         None => None,
     };
@@ -35,34 +37,50 @@ pub(super) fn policy(
 /// # Errors
 /// When they cannot be read, or a chain cannot end at them.
 pub fn verifier(auth: &config::MtlsAuth, now: UnixTime) -> Result<ChainVerifier, Problems> {
+    callers(auth, &Dates::at_start(now))
+}
+
+/// The same, without those that have lapsed.
+pub(super) fn callers(auth: &config::MtlsAuth, dates: &Dates) -> Result<ChainVerifier, Problems> {
     let said = &auth.ca_certificates;
-    let cas = caller_cas(said, now)?;
-    ChainVerifier::new(cas, auth.allow_partial_chain, now)
-        .map_err(|error| Problem::new(files::first(said), error.to_string(), CALLERS_ADVICE).into())
+    caller_cas(said, dates)?.trust(dates, |cas| {
+        ChainVerifier::new(cas, auth.allow_partial_chain, DATES_ASIDE)
+            .map_err(|error| Problem::new(files::first(said), error.to_string(), CALLERS_ADVICE))
+    })
 }
 
 /// How statuses are had, with the CRL files read; `None` where revocation is not checked.
 fn revocation(
     said: &config::Revocation,
     cas: &CaFiles,
-    now: UnixTime,
+    dates: &Dates,
 ) -> Result<Option<Arc<Fetching>>, Problems> {
-    let lists = crl_files(said, &caller_cas(cas, now)?, now)?;
+    let lists = crl_files(said, || files::every(cas), dates)?;
     Ok(fetching(said, &Arc::new(lists)))
 }
 
-/// The CRL files of the settings, each of which must be a current list of one of these CAs.
+/// The CRL files of the settings, each of which must be a list of one of these CAs. One that is out of date
+/// still says who is revoked.
 pub(super) fn crl_files(
     said: &config::Revocation,
-    cas: &[CertificateDer<'static>],
-    now: UnixTime,
+    cas: impl FnOnce() -> Vec<CertificateDer<'static>>,
+    dates: &Dates,
 ) -> Result<CrlFiles, Problems> {
-    let mut lists = CrlFiles::of(cas);
+    if said.crl_files.is_empty() {
+        return Ok(CrlFiles::default());
+    }
+    let mut lists = CrlFiles::of(&cas());
     let mut problems = Problems::default();
     for list in &said.crl_files {
         let unusable = |error: CrlError| Problem::new(list, error.to_string(), LISTS_ADVICE);
-        let added = files::revocation_list(list).and_then(|der| lists.add(&der, now).map_err(unusable));
-        problems.note(added);
+        let added =
+            files::revocation_list(list).and_then(|der| lists.add(&der, dates.now()).map_err(unusable));
+        let Some(added) = problems.note(added) else { continue };
+        dates.changes_at(added.changes_at);
+        if let Some(reason) = added.not_current {
+            let what = format!("{reason}; it says who is revoked, and no longer who is good");
+            dates.caution(list, what, "put the CA's current CRL there");
+        }
     }
     if problems.is_empty() { Ok(lists) } else { Err(problems) }
 }
@@ -84,10 +102,10 @@ pub(super) fn fetching(said: &config::Revocation, crl_files: &Arc<CrlFiles>) -> 
 
 const LISTS_ADVICE: &str = "give the current CRL of a CA that is trusted for callers";
 
-/// Each reference is judged by itself, so that the wrong one of several is named.
-pub(super) fn caller_cas(cas: &CaFiles, now: UnixTime) -> Result<Vec<CertificateDer<'static>>, Problems> {
-    files::certificates_of(cas, |said, found| {
-        trust::check(&found, now).map_err(|error| Problem::new(said, error.to_string(), CALLERS_ADVICE))?;
+/// All of them must be CAs.
+pub(super) fn caller_cas<'a>(cas: &'a CaFiles, dates: &Dates) -> Result<Authorities<'a>, Problems> {
+    Authorities::read(cas, dates, CALLERS_ADVICE, |found| {
+        trust::check(&found, DATES_ASIDE)?;
         Ok(found)
     })
 }

@@ -4,6 +4,7 @@
 //! request uses. Whatever does not fit together is a problem with its place in the file.
 
 mod access;
+mod authorities;
 mod cautions;
 mod names;
 mod outline;
@@ -13,11 +14,12 @@ mod services;
 
 use std::sync::Arc;
 
-use rustls::pki_types::{CertificateDer, UnixTime};
-
 use self::access::Judges;
+use self::authorities::DeclaredCas;
 use self::plugins::Effective;
 use self::services::Services;
+use super::dates::Dates;
+use super::files;
 use super::listener::Names;
 use super::service::Service;
 use crate::config::declarative::model::Pair;
@@ -26,6 +28,7 @@ use crate::config::{Caution, Config, DeclarativeSource, Problem, Problems};
 use crate::policy::Policy;
 use crate::routing::Route;
 use crate::tls::credentials::{Credentials, Side};
+use crate::tls::lapse::Lapse;
 use crate::tls::pem;
 
 pub use self::outline::outline;
@@ -46,7 +49,8 @@ struct Loading<'a> {
     model: &'a Model,
     config: &'a Config,
     source: &'a DeclarativeSource,
-    now: UnixTime,
+    dates: &'a Dates,
+    cas: DeclaredCas,
 }
 
 impl Declared {
@@ -54,9 +58,10 @@ impl Declared {
     ///
     /// # Errors
     /// All problems of the file, or else all of what is in it.
-    pub(super) fn load(config: &Config, source: &DeclarativeSource, now: UnixTime) -> Result<Self, Problems> {
-        let model = declarative::read(source, now)?;
-        Loading { model: &model, config, source, now }.load()
+    pub(super) fn load(config: &Config, source: &DeclarativeSource, dates: &Dates) -> Result<Self, Problems> {
+        let model = declarative::read(source)?;
+        let cas = DeclaredCas::judge(&model.ca_certificates, source.said(), dates);
+        Loading { model: &model, config, source, dates, cas }.load()
     }
 }
 
@@ -74,6 +79,7 @@ impl Loading<'_> {
         let judges = Judges::new(self, &mut problems);
         let policies = judges.policies(&effective, &mut problems);
         let gate = judges.gate(&effective, &policies, &mut problems);
+        judges.closed_doors(&mut problems);
         let services = Services::load(self, &mut problems);
         let names = names::names(self, &judges, &mut problems);
         let routes = rules::routes(self, &effective, &mut problems);
@@ -94,27 +100,30 @@ impl Loading<'_> {
         Problem::missing(&format!("{}: {place}", self.source.subject()), what, advice)
     }
 
-    /// The CAs at these positions.
-    fn authorities(&self, positions: &[usize]) -> Vec<CertificateDer<'static>> {
-        positions.iter().map(|at| self.model.ca_certificates[*at].der.clone()).collect()
-    }
-
-    /// The certificate at this position, one per kind of key, fit for `side`.
-    fn credentials(&self, at: usize, side: Side) -> Result<Vec<Credentials>, Problem> {
+    /// The certificate at this position, one per kind of key, fit for `side`; with why it cannot be used now, if
+    /// it cannot.
+    fn credentials(&self, at: usize, side: Side) -> Result<Vec<(Credentials, Option<Lapse>)>, Problem> {
         let certificate = &self.model.certificates[at];
         let pairs = [Some(&certificate.pair), certificate.alternative.as_ref()];
         let load = |pair: &Pair| {
             let chain = pem::certificates(pair.cert.as_bytes()).map_err(|error| error.to_string())?;
             let key = pem::private_key(pair.key.as_bytes()).map_err(|error| error.to_string())?;
-            Credentials::new(chain, key, side, self.now).map_err(|error| error.to_string())
+            let credentials = files::dateless(chain, key, side).map_err(|error| error.to_string())?;
+            let lapse = self.dates.lapse(credentials.leaf());
+            self.dates.take(credentials.leaf());
+            Ok((credentials, lapse))
         };
         let loaded: Result<Vec<_>, String> = pairs.into_iter().flatten().map(load).collect();
         loaded.map_err(|what| {
-            self.problem(
-                &certificate.place,
-                what,
-                "give a certificate that is valid, and the key made with it",
-            )
+            let advice = "give a certificate for this use, and the key made with it";
+            self.problem(&certificate.place, what, advice)
         })
+    }
+
+    /// Names the certificate at this position that has lapsed, and what that leads to.
+    fn caution_lapsed(&self, at: usize, credentials: &Credentials, lapse: Lapse, consequence: &str) {
+        let lapsed = files::lapsed_words(credentials, lapse);
+        let what = format!("{}: {lapsed}, {consequence}", self.model.certificates[at].place);
+        self.dates.caution(self.source.said(), what, files::lapse_advice(lapse));
     }
 }

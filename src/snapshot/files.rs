@@ -7,12 +7,16 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+
+use super::dates::Dates;
 
 use crate::config::{
-    CaFiles, Config, CredentialFiles, DeclarativeSource, Problem, Problems, Reference, Said,
+    CaFiles, Config, CredentialFiles, DeclarativeSource, Problem, Problems, Reference, Said, is_passing,
 };
-use crate::tls::credentials::{Credentials, Side};
+use crate::identity::Certificate;
+use crate::tls::credentials::{CredentialError, Credentials, Side};
+use crate::tls::lapse::Lapse;
 use crate::tls::pem;
 
 /// No certificate or key is near this size; what is larger is another file.
@@ -40,41 +44,77 @@ pub(super) fn named_by(config: &Config) -> Vec<PathBuf> {
     said.chain(&config.access.revocation.crl_files).filter_map(path).chain(declarative).collect()
 }
 
-/// Every certificate of a set of CAs that `judge` lets pass, for each reference by itself; those of
-/// the operating system for `system`.
-pub(super) fn certificates_of(
-    cas: &CaFiles,
-    judge: impl Fn(&Said, Vec<CertificateDer<'static>>) -> Result<Vec<CertificateDer<'static>>, Problem>,
-) -> Result<Vec<CertificateDer<'static>>, Problems> {
+/// Every certificate of a set of CAs that can be read, whatever its dates.
+pub(super) fn every(cas: &CaFiles) -> Vec<CertificateDer<'static>> {
     match cas {
-        CaFiles::System(said) => Ok(judge(said, system(said)?)?),
-        CaFiles::Pem(said) => {
-            let mut problems = Problems::default();
-            let judged = |said| Ok(judge(said, certificates(said)?)?);
-            let found: Vec<_> =
-                said.iter().filter_map(|said| problems.collect(judged(said))).flatten().collect();
-            if problems.is_empty() { Ok(found) } else { Err(problems) }
+        CaFiles::System(said) => system(said).unwrap_or_default(),
+        CaFiles::Pem(said) => said.iter().filter_map(|said| certificates(said).ok()).flatten().collect(),
+    }
+}
+
+/// Those of `all` that are valid now, each a chain with its key, fit for `side`. One that has lapsed is left
+/// out as long as there is another. Where all have, those that were in force until now go on.
+///
+/// # Errors
+/// What is wrong with each of them; of those that have lapsed, where nothing else is there.
+pub(super) fn credentials(
+    all: &[CredentialFiles],
+    side: Side,
+    dates: &Dates,
+) -> Result<Vec<Credentials>, Problems> {
+    let mut problems = Problems::default();
+    let each = all.iter().filter_map(|files| Some((files, problems.collect(pair(files, side))?)));
+    let judged: Vec<_> = each.map(|(files, pair)| (files, dates.lapse(pair.leaf()), pair)).collect();
+    if judged.iter().all(|(_, lapse, pair)| lapse.is_some() && !dates.is_in_force(pair.leaf())) {
+        let lapsed = judged.iter().filter_map(|(files, lapse, pair)| Some((files, (*lapse)?, pair)));
+        problems.extend(lapsed.map(|(files, lapse, pair)| {
+            Problem::new(&files.cert, lapsed_words(pair, lapse), lapse_advice(lapse)).that_may_heal()
+        }));
+    }
+    if !problems.is_empty() {
+        return Err(problems);
+    }
+    let is_any_valid = judged.iter().any(|(_, lapse, _)| lapse.is_none());
+    let mut usable = Vec::new();
+    for (files, lapse, pair) in judged {
+        let goes_on = !is_any_valid && dates.is_in_force(pair.leaf());
+        if let Some(lapse) = lapse {
+            let fate = if goes_on { "stays in force until a valid one is there" } else { "is left out" };
+            let what = format!("{} and {fate}", lapsed_words(&pair, lapse));
+            dates.caution(&files.cert, what, lapse_advice(lapse));
+        }
+        if lapse.is_none() || goes_on {
+            dates.take(pair.leaf());
+            caution_chain(&files.cert, &pair, dates);
+            usable.push(pair);
+        }
+    }
+    Ok(usable)
+}
+
+/// What is sent along helps nobody after its end, and some peers look no further.
+fn caution_chain(said: &Said, pair: &Credentials, dates: &Dates) {
+    for (at, der) in pair.certified().cert.iter().enumerate().skip(1) {
+        let Ok(certificate) = Certificate::parse(der.clone()) else { continue };
+        if let Some(lapse) = dates.lapse(&certificate) {
+            let what = format!("certificate {} of the chain ({}) {lapse}", at + 1, certificate.subject());
+            dates.caution(said, what, "put the chain there that its CA gives out now");
         }
     }
 }
 
-/// A certificate chain with its key, fit for `side` at the time `now`.
-pub(super) fn credentials(
-    files: &CredentialFiles,
-    side: Side,
-    now: UnixTime,
-) -> Result<Credentials, Problems> {
+/// A certificate chain with its key, fit for `side`, whatever its dates.
+fn pair(files: &CredentialFiles, side: Side) -> Result<Credentials, Problems> {
     let mut problems = Problems::default();
     let chain = problems.collect(certificates(&files.cert));
     let key = problems.collect(private_key(&files.key));
     let (Some(chain), Some(key)) = (chain, key) else { return Err(problems) };
-    Credentials::new(chain, key, side, now).map_err(|error| {
-        use crate::tls::credentials::CredentialError as E;
+    dateless(chain, key, side).map_err(|error| {
+        use CredentialError as E;
         let (said, advice) = match error {
             E::KeyMismatch { .. } => (&files.key, "give the key made together with the certificate"),
             E::UnusableKey(_) => (&files.key, "use an RSA (2048 bits or more), ECDSA or Ed25519 key"),
-            E::Expired { .. } => (&files.cert, "have a new certificate issued"),
-            E::NotYetValid { .. } => (&files.cert, "check this host's clock, or have a new one issued"),
+            E::Expired { .. } | E::NotYetValid { .. } => (&files.cert, "have a new certificate issued"),
             E::WrongUsage { .. } => (&files.cert, "have one issued for this use"),
             E::Malformed(_) => (&files.cert, "give an X.509 certificate in PEM"),
         };
@@ -82,12 +122,40 @@ pub(super) fn credentials(
     })
 }
 
+/// A chain with its key, fit for `side` at the last moment it is valid: [`Dates`] judges the dates.
+///
+/// # Errors
+/// When they do not belong together, or cannot be used on that side.
+pub(super) fn dateless(
+    chain: Vec<CertificateDer<'static>>,
+    key: PrivateKeyDer<'static>,
+    side: Side,
+) -> Result<Credentials, CredentialError> {
+    let first = chain.first().cloned().unwrap_or_else(|| CertificateDer::from(Vec::new()));
+    let end = Certificate::parse(first)?.validity().not_after;
+    Credentials::new(chain, key, side, end)
+}
+
+/// `the certificate (CN=app) expired 3 days ago`.
+pub(super) fn lapsed_words(credentials: &Credentials, lapse: Lapse) -> String {
+    format!("the certificate ({}) {lapse}", credentials.leaf().subject())
+}
+
+/// What to do about a certificate that is presented.
+pub(super) fn lapse_advice(lapse: Lapse) -> &'static str {
+    match lapse {
+        Lapse::Expired(_) => "have a new certificate issued",
+        Lapse::NotYetValid(_) => "check this host's clock, or have a new one issued",
+    }
+}
+
 /// The value to name when a set of CAs as a whole is wrong; there is always one.
 pub(super) fn first(cas: &CaFiles) -> &Said {
     &cas.said()[0]
 }
 
-fn system(said: &Said) -> Result<Vec<CertificateDer<'static>>, Problem> {
+/// Those of the operating system.
+pub(super) fn system(said: &Said) -> Result<Vec<CertificateDer<'static>>, Problem> {
     let found = rustls_native_certs::load_native_certs().certs;
     if found.is_empty() {
         let what = "this system has no CA certificates";
@@ -135,15 +203,17 @@ fn text(said: &Said) -> Result<Vec<u8>, Problem> {
 fn text_within(said: &Said, max: u64) -> Result<Vec<u8>, Problem> {
     match Reference::of(said) {
         Reference::Text(text) => Ok(text.into_bytes()),
-        Reference::Path(path) => {
-            read(&path, max).map_err(|Unreadable { what, advice }| Problem::new(said, what, advice))
-        }
+        Reference::Path(path) => read(&path, max).map_err(|Unreadable { what, advice, may_heal }| {
+            let problem = Problem::new(said, what, advice);
+            if may_heal { problem.that_may_heal() } else { problem }
+        }),
     }
 }
 
 struct Unreadable {
     what: String,
     advice: &'static str,
+    may_heal: bool,
 }
 
 fn read(path: &Path, max: u64) -> Result<Vec<u8>, Unreadable> {
@@ -152,11 +222,12 @@ fn read(path: &Path, max: u64) -> Result<Vec<u8>, Unreadable> {
         return Err(Unreadable {
             what: "it is a directory".into(),
             advice: "name the file in it; docker makes a directory where the file to mount does not exist",
+            may_heal: false,
         });
     }
     if metadata.len() > max {
         let what = format!("it has {} bytes, too many for what is wanted here", metadata.len());
-        return Err(Unreadable { what, advice: "name the right file" });
+        return Err(Unreadable { what, advice: "name the right file", may_heal: false });
     }
     fs::read(path).map_err(|error| unreadable(&error))
 }
@@ -173,7 +244,12 @@ fn unreadable(error: &io::Error) -> Unreadable {
         io::ErrorKind::InvalidFilename => {
             ("it is neither a path nor PEM text", "give a path, PEM text or base64 of PEM")
         }
-        _ => return Unreadable { what: format!("it cannot be read: {error}"), advice: "check the path" },
+        _ => {
+            let (what, may_heal) = (format!("it cannot be read: {error}"), is_passing(error));
+            let advice =
+                if may_heal { "see what this host is short of; it is tried again" } else { "check the path" };
+            return Unreadable { what, advice, may_heal };
+        }
     };
-    Unreadable { what: what.into(), advice }
+    Unreadable { what: what.into(), advice, may_heal: false }
 }

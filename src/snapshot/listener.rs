@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use rustls::SupportedProtocolVersion;
-use rustls::pki_types::UnixTime;
 
+use super::dates::Dates;
 use super::files;
 use crate::config::{self, Handshake, Problem, Problems, TlsVersions};
 use crate::tls::credentials::{Credentials, Side};
@@ -55,27 +55,18 @@ fn hints(verifier: &ChainVerifier, auth: &config::MtlsAuth) -> Result<Hints, Pro
 }
 
 /// What is wrong with the certificates of the settings.
-pub(super) fn examine(tls: &config::ServerTls, now: UnixTime) -> Problems {
-    let mut problems = Problems::default();
-    for files in &tls.credentials {
-        problems.collect(files::credentials(files, Side::Server, now));
-    }
-    problems
+pub(super) fn examine(tls: &config::ServerTls, dates: &Dates) -> Problems {
+    files::credentials(&tls.credentials, Side::Server, dates).err().unwrap_or_default()
 }
 
 /// Reads the certificates of the settings, and joins them with those of `names`.
 pub(super) fn listener_tls(
     tls: &config::ServerTls,
     names: Names,
-    now: UnixTime,
+    dates: &Dates,
 ) -> Result<ServerConfigs, Problems> {
-    let mut problems = Problems::default();
-    let default: Vec<_> = tls
-        .credentials
-        .iter()
-        .filter_map(|files| problems.collect(files::credentials(files, Side::Server, now)))
-        .collect();
-    let Some(files) = tls.credentials.first().filter(|_| problems.is_empty()) else { return Err(problems) };
+    let default = files::credentials(&tls.credentials, Side::Server, dates)?;
+    let Some(files) = tls.credentials.first() else { return Err(Problems::default()) };
     let presented = Presented { default, by_name: names.certificates };
     ServerConfigs::new(&presented, &names.asks, &versions(tls.versions))
         .map_err(|error| Problem::new(&files.cert, error.to_string(), "give another certificate").into())

@@ -4,9 +4,11 @@ use std::sync::Arc;
 
 use http::HeaderValue;
 use rustls::RootCertStore;
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::pki_types::{ServerName, UnixTime};
 
+use super::authorities::Authorities;
 use super::balance::{Balance, named};
+use super::dates::{DATES_ASIDE, Dates};
 use super::files;
 use super::target::{Target, verified_name};
 use crate::config::{self, CaFiles, Problem, Problems, Terms, UpstreamTls};
@@ -139,9 +141,9 @@ fn own_host(address: &config::Target) -> Result<HeaderValue, String> {
 }
 
 /// The one service of `upstream_url`.
-pub(super) fn service(upstream: &config::Upstream, now: UnixTime) -> Result<Service, Problems> {
+pub(super) fn service(upstream: &config::Upstream, dates: &Dates) -> Result<Service, Problems> {
     let dialer = match &upstream.tls {
-        Some(tls) => Some(dialer(tls, now)?),
+        Some(tls) => Some(dialer(tls, dates)?),
         None => None,
     };
     let terms = Arc::new(upstream.terms.clone());
@@ -159,13 +161,10 @@ pub(super) fn service(upstream: &config::Upstream, now: UnixTime) -> Result<Serv
     })
 }
 
-fn dialer(tls: &UpstreamTls, now: UnixTime) -> Result<Dialer, Problems> {
+fn dialer(tls: &UpstreamTls, dates: &Dates) -> Result<Dialer, Problems> {
     let mut problems = Problems::default();
-    let trust = problems.collect(server_trust(tls, now));
-    let credentials = match &tls.credentials {
-        Some(files) => problems.collect(files::credentials(files, Side::Client, now)).map(Some),
-        None => Some(None),
-    };
+    let trust = problems.collect(trust_of(tls, dates));
+    let credentials = problems.collect(client_credentials(tls, dates));
     let name = problems.collect(server_name(tls));
     let (Some(trust), Some(credentials), Some(name)) = (trust, credentials, name) else {
         return Err(problems);
@@ -180,21 +179,24 @@ fn dialer(tls: &UpstreamTls, now: UnixTime) -> Result<Dialer, Problems> {
 }
 
 /// What services of a declarative file have in common.
-pub(super) fn defaults(tls: &UpstreamTls, now: UnixTime) -> Result<TlsDefaults, Problems> {
+pub(super) fn defaults(tls: &UpstreamTls, dates: &Dates) -> Result<TlsDefaults, Problems> {
     let mut problems = Problems::default();
-    let mut ca_certificates = RootCertStore::empty();
-    if tls.verify
-        && let Some(cas) = problems.collect(upstream_cas(&tls.ca_certificates, now))
-    {
-        ca_certificates.add_parsable_certificates(cas);
-    }
-    let credentials = match &tls.credentials {
-        Some(files) => problems.collect(files::credentials(files, Side::Client, now)),
-        None => None,
+    let ca_certificates = match tls.verify {
+        true => problems.collect(upstream_cas(&tls.ca_certificates, dates)),
+        false => Some(Arc::new(RootCertStore::empty())),
     };
-    let ca_certificates = Arc::new(ca_certificates);
-    let defaults = TlsDefaults { verify: tls.verify, ca_certificates, credentials };
-    if problems.is_empty() { Ok(defaults) } else { Err(problems) }
+    let credentials = problems.collect(client_credentials(tls, dates));
+    let (Some(ca_certificates), Some(credentials)) = (ca_certificates, credentials) else {
+        return Err(problems);
+    };
+    Ok(TlsDefaults { verify: tls.verify, ca_certificates, credentials })
+}
+
+/// What is presented, if anything.
+fn client_credentials(tls: &UpstreamTls, dates: &Dates) -> Result<Option<Credentials>, Problems> {
+    let Some(files) = &tls.credentials else { return Ok(None) };
+    let usable = files::credentials(std::slice::from_ref(files), Side::Client, dates)?;
+    Ok(usable.into_iter().next())
 }
 
 /// The name the upstream's certificate must hold.
@@ -214,19 +216,24 @@ pub fn server_name(tls: &UpstreamTls) -> Result<ServerName<'static>, Problems> {
 /// # Errors
 /// When the CAs cannot be read, or none of them is usable.
 pub fn server_trust(tls: &UpstreamTls, now: UnixTime) -> Result<ServerTrust, Problems> {
-    if !tls.verify {
-        return Ok(ServerTrust::Anything);
-    }
-    let mut roots = RootCertStore::empty();
-    roots.add_parsable_certificates(upstream_cas(&tls.ca_certificates, now)?);
-    Ok(ServerTrust::Verify(Arc::new(roots)))
+    trust_of(tls, &Dates::at_start(now))
 }
 
-/// Only what can be an anchor: of bundles with everybody's CAs in them, some expire unnoticed.
-pub(super) fn upstream_cas(cas: &CaFiles, now: UnixTime) -> Result<Vec<CertificateDer<'static>>, Problems> {
-    files::certificates_of(cas, |said, found| {
-        let advice = "give the CA that issued the upstream's certificate";
-        trust::usable(found, now).map_err(|error| Problem::new(said, error.to_string(), advice))
+fn trust_of(tls: &UpstreamTls, dates: &Dates) -> Result<ServerTrust, Problems> {
+    match tls.verify {
+        true => Ok(ServerTrust::Verify(upstream_cas(&tls.ca_certificates, dates)?)),
+        false => Ok(ServerTrust::Anything),
+    }
+}
+
+/// Only what can be an anchor: bundles with everybody's CAs in them hold more than that.
+pub(super) fn upstream_cas(cas: &CaFiles, dates: &Dates) -> Result<Arc<RootCertStore>, Problems> {
+    let advice = "give the CA that issued the upstream's certificate";
+    let found = Authorities::read(cas, dates, advice, |found| trust::usable(found, DATES_ASIDE))?;
+    found.trust(dates, |cas| {
+        let mut roots = RootCertStore::empty();
+        roots.add_parsable_certificates(cas);
+        Ok(Arc::new(roots))
     })
 }
 

@@ -1,25 +1,33 @@
-//! Replaced certificates are taken over without a restart.
+//! Replaced certificates are taken over without a restart, and what was refused is tried again.
 //!
-//! Run by `app`. Files are looked at once a second rather than watched: that works on every
-//! mount, with the symbolic links of Kubernetes secrets and with docker volumes, and costs a
-//! handful of system calls. What cannot be loaded changes nothing: the last good one stays.
+//! Run by `app`. Files are looked at rather than watched: that works on every mount, with the symbolic links of
+//! Kubernetes secrets and with docker volumes, and costs a handful of system calls. What cannot be loaded changes
+//! nothing: the last good one stays, and a refusal lasts as long as its cause.
 
 use std::collections::BTreeSet;
-use std::fs;
-use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use rustls::pki_types::UnixTime;
 use tokio::sync::Notify;
 
-use super::{Snapshot, files};
-use crate::config::Config;
+use super::Snapshot;
+use super::contents::Contents;
+use super::rest::Rest;
+use crate::config::{Config, Problems};
 
-/// A new certificate is in force within about this time.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// Between two looks.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
+
+/// What is refused is tried again after this time, then after twice as long, and so on.
+const FIRST_RETRY: Duration = Duration::from_secs(1);
+
+/// But never later than this.
+const LAST_RETRY: Duration = Duration::from_secs(30);
+
+/// A file system that answers later than this is named.
+const SLOW: Duration = Duration::from_secs(30);
 
 /// Asks for a look at all files now, whatever their stamps say; the outcome is logged. Clones ask the
 /// same watcher, and what is asked several times before it looks is asked once.
@@ -33,69 +41,198 @@ impl LookNow {
     }
 }
 
-/// Replaces the published snapshot whenever one of its files changes, or when `look_now` is asked, for as
-/// long as it is polled.
+/// Replaces the published snapshot whenever one of its files changes or one of its certificates begins or ends
+/// to be valid, and when `look_now` is asked, for as long as it is polled.
 pub async fn replace_on_change(config: Config, published: Arc<ArcSwap<Snapshot>>, look_now: LookNow) {
-    let mut told = BTreeSet::new();
-    let (mut before, mut refused) = (None, None);
+    let what = if config.declarative.is_some() { "configuration files" } else { "certificates" };
+    let seen = Arc::new(published.load().contents.clone());
+    let (rest, told) = (Rest::default(), BTreeSet::new());
+    let mut watcher = Watcher { config: Arc::new(config), what, published, seen, rest, refused: None, told };
     loop {
         let asked = tokio::time::timeout(LOOK_EVERY, look_now.0.notified()).await.is_ok();
-        let now = Stamps::of(&config);
-        if asked && now == published.load().stamps {
-            tracing::info!("looked at all files: nothing changed");
+        watcher.look(asked).await;
+    }
+}
+
+struct Watcher {
+    config: Arc<Config>,
+    /// For people.
+    what: &'static str,
+    published: Arc<ArcSwap<Snapshot>>,
+    /// What the files held at the last look.
+    seen: Arc<Contents>,
+    rest: Rest,
+    refused: Option<Refused>,
+    /// Problems of what is refused that were told already.
+    told: BTreeSet<String>,
+}
+
+/// What is on disk and cannot be loaded.
+struct Refused {
+    contents: Arc<Contents>,
+    since: Instant,
+    retry_after: Duration,
+    retry_at: Instant,
+}
+
+impl Watcher {
+    async fn look(&mut self, asked: bool) {
+        let (config, before) = (Arc::clone(&self.config), Arc::clone(&self.seen));
+        let Some(seen) = self.off_thread(move || Contents::of(&config, &before)).await else { return };
+        let now = Instant::now();
+        if !seen.is_same(&self.seen) {
+            self.rest.note_change(now, seen.has_grown_since(&self.seen));
         }
+        self.seen = Arc::new(seen);
+        let in_force = self.published.load_full();
         if asked {
-            (before, refused) = (Some(now.clone()), None);
-            told.clear();
+            self.told.clear();
+            self.load(&in_force, true).await;
+        } else if self.is_due(&in_force, now) {
+            self.load(&in_force, false).await;
         }
-        let is_new = now != published.load().stamps && Some(&now) != refused.as_ref();
-        // Half a declarative file can be a whole one that says less: it must have come to rest. Half a
-        // certificate is none.
-        let is_resting = config.declarative.is_none() || before.replace(now.clone()).as_ref() == Some(&now);
-        if !is_new || !is_resting {
-            continue;
+    }
+
+    fn is_due(&mut self, in_force: &Snapshot, now: Instant) -> bool {
+        let differs = !self.seen.is_same(&in_force.contents);
+        let is_taken_unrested = self.rest.is_restless(now) && !self.may_be_half_a_configuration();
+        match &self.refused {
+            Some(refused) if refused.contents.is_same(&self.seen) => now >= refused.retry_at,
+            _ if differs => self.rest.is_at_rest(now) || is_taken_unrested,
+            Some(refused) => {
+                let seconds = now.duration_since(refused.since).as_secs();
+                tracing::info!("{} are again those that are in force, after {seconds} s", self.what);
+                (self.refused, self.told) = (None, BTreeSet::new());
+                false
+            }
+            None => in_force.judged.until.is_some_and(|until| UnixTime::now() >= until),
         }
-        let what = if config.declarative.is_some() { "configuration files" } else { "certificates" };
+    }
+
+    /// A declarative file that is still being written may leave out the plugins at its end.
+    fn may_be_half_a_configuration(&self) -> bool {
+        self.config.declarative.is_some() && self.rest.may_be_partial()
+    }
+
+    async fn load(&mut self, in_force: &Arc<Snapshot>, asked: bool) {
+        let (config, seen, before) = (Arc::clone(&self.config), Arc::clone(&self.seen), Arc::clone(in_force));
+        let read = move || {
+            let loaded = before.again(&config, Contents::clone(&seen), UnixTime::now());
+            (loaded, Contents::of(&config, &seen))
+        };
         // On a thread of its own: a large file takes a while, in which connections are accepted all the same.
-        let again = config.clone();
-        match tokio::task::spawn_blocking(move || Snapshot::load(&again, UnixTime::now())).await {
+        let Some((loaded, after)) = self.off_thread(read).await else {
+            return self.refuse(&Problems::default(), Instant::now());
+        };
+        let now = Instant::now();
+        let is_restless = self.rest.is_restless(now);
+        if !after.is_same(&self.seen) && !asked && !is_restless {
             // Changed while it was read: it is looked at again.
-            Ok(Ok(_)) if config.declarative.is_some() && Stamps::of(&config) != now => {}
-            Ok(Ok(snapshot)) => {
-                published.store(Arc::new(snapshot));
-                told.clear();
-                tracing::info!("{what} were replaced: the new ones are in force");
+            self.rest.note_change(now, after.has_grown_since(&self.seen));
+            self.seen = Arc::new(after);
+            return;
+        }
+        match loaded {
+            Ok(snapshot) => self.put_in_force(snapshot, in_force, asked, now),
+            Err(problems) => {
+                self.refuse(&problems, now);
+                self.rest.tried_in_vain(now);
             }
-            Ok(Err(problems)) => {
-                // A pair is replaced file by file, so a mismatch may be gone a second later.
-                for problem in problems.iter().map(ToString::to_string) {
-                    if told.insert(problem.clone()) {
-                        tracing::warn!("the last good {what} stay in force: {problem}");
-                    }
-                }
-                refused = Some(now);
-            }
-            Err(error) => tracing::error!("reading {what} again failed: {error}"),
         }
     }
-}
 
-/// How the files of a snapshot looked just before they were read, so that no change in
-/// between is missed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Stamps(Vec<(PathBuf, Stamp)>);
+    fn put_in_force(&mut self, snapshot: Snapshot, before: &Snapshot, asked: bool, now: Instant) {
+        let what = self.what;
+        let is_replaced = !snapshot.contents.is_same(&before.contents);
+        let is_judged_anew = !snapshot.judged.is_same(&before.judged);
+        let refused = self.refused.take();
+        self.told.clear();
+        self.rest.taken_over(now);
+        let known: BTreeSet<_> =
+            before.cautions.iter().map(|caution| timeless(&caution.to_string())).collect();
+        let cautions = snapshot.cautions.iter().map(ToString::to_string);
+        let cautions: Vec<_> = cautions.filter(|caution| !known.contains(&timeless(caution))).collect();
+        let has_more = snapshot.judged.takes_in_since(&before.judged);
+        if is_replaced || is_judged_anew {
+            self.published.store(Arc::new(snapshot));
+        }
+        for caution in cautions {
+            tracing::warn!("{caution}");
+        }
+        let after = refused.map(|refused| {
+            let seconds = now.duration_since(refused.since).as_secs();
+            format!(" (they were refused for {seconds} s)")
+        });
+        let after = after.unwrap_or_default();
+        match () {
+            () if is_replaced => tracing::info!("{what} were replaced: the new ones are in force{after}"),
+            () if has_more => tracing::info!("{what} that were not valid before are in force{after}"),
+            () if asked && !is_judged_anew => tracing::info!("looked at all files: nothing changed"),
+            () if asked => tracing::info!("looked at all files: what is valid of them was judged anew"),
+            () => {}
+        }
+    }
 
-/// What tells one state of a file from another; `None` while there is none.
-type Stamp = Option<(SystemTime, u64, u64)>;
+    fn refuse(&mut self, problems: &Problems, now: Instant) {
+        let is_known = |refused: &Refused| refused.contents.is_same(&self.seen);
+        let known = self.refused.take();
+        let since = known.as_ref().map_or(now, |refused| refused.since);
+        let retry_after = match known.filter(is_known) {
+            Some(refused) => (refused.retry_after * 2).min(LAST_RETRY),
+            None => {
+                // Of other contents the same may be told again, but not several times a second.
+                if self.rest.is_at_rest(now) {
+                    self.told.clear();
+                }
+                FIRST_RETRY
+            }
+        };
+        for problem in problems.iter().map(ToString::to_string) {
+            if self.told.insert(timeless(&problem)) {
+                tracing::warn!("the last good {} stay in force: {problem}", self.what);
+            }
+        }
+        let (contents, retry_at) = (Arc::clone(&self.seen), now + retry_after);
+        self.refused = Some(Refused { contents, since, retry_after, retry_at });
+    }
 
-impl Stamps {
-    /// Looks at every file the configuration names.
-    pub(super) fn of(config: &Config) -> Self {
-        Self(files::named_by(config).into_iter().map(|path| (path.clone(), look(&path))).collect())
+    /// Nobody waits for a file system but the watcher itself. `None` after a panic, which is logged.
+    async fn off_thread<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+        let mut task = tokio::task::spawn_blocking(work);
+        let done = match tokio::time::timeout(SLOW, &mut task).await {
+            Ok(done) => done,
+            Err(_) => {
+                let what = self.what;
+                tracing::warn!(
+                    "reading {what} again takes longer than {SLOW:?}: the last good ones stay in force; does a network file system not answer?"
+                );
+                task.await
+            }
+        };
+        // That it panicked was told with its place; the error would quote what was read.
+        done.inspect_err(|_| tracing::error!("reading {} again failed", self.what)).ok()
     }
 }
 
-fn look(path: &Path) -> Stamp {
-    let metadata = fs::metadata(path).ok()?;
-    Some((metadata.modified().ok()?, metadata.len(), metadata.ino()))
+/// A line without its numbers and units of time, by which two lines about one thing differ: `expired 5 minutes
+/// ago`.
+fn timeless(line: &str) -> String {
+    let units = ["second", "minute", "hour", "day"];
+    let is_time = |word: &&str| {
+        word.bytes().all(|byte| byte.is_ascii_digit()) || units.contains(&word.trim_end_matches('s'))
+    };
+    line.split(' ').filter(|word| !is_time(word)).collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_that_differ_in_the_time_alone_are_one() {
+        let line = |time: &str| timeless(&format!("ssl_cert=/a (default): it expired {time} ago"));
+        assert_eq!(line("1 second"), line("2 days"));
+        assert_ne!(line("1 second"), timeless("ssl_cert=/b (default): it expired 1 second ago"));
+        assert_ne!(timeless("line 3: wrong"), timeless("line 5: wrong"));
+    }
 }

@@ -39,7 +39,7 @@ use self::remembered::Remembered;
 
 pub use self::address::Hosts;
 pub use self::failures::Counts;
-pub use self::files::{CrlError, CrlFiles};
+pub use self::files::{AddedList, CrlError, CrlFiles};
 pub use self::question::Query;
 
 /// Kong's `revocation_check_mode`; what follows from each is decided in `policy`.

@@ -1,5 +1,6 @@
 //! Certificates, keys and CAs that cannot be used: each stops the start with exit code 2 and one
-//! line that names the setting, the file, where it was said and what to do.
+//! line that names the setting, the file, where it was said and what to do. What waiting may mend has
+//! exit code 1.
 
 use std::ffi::OsStr;
 use std::fs::{self, Permissions};
@@ -21,10 +22,19 @@ const NOWHERE: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4A
 
 /// A reverse proxy with one more variable, which is refused: what the line says after the subject.
 fn refused(setup: Setup, variable: &str, path: impl AsRef<OsStr>) -> String {
-    let path = path.as_ref();
+    refused_with(2, setup, variable, path.as_ref())
+}
+
+/// The same of what waiting may mend.
+fn refused_for_now(setup: Setup, variable: &str, path: impl AsRef<OsStr>) -> String {
+    refused_with(1, setup, variable, path.as_ref())
+}
+
+fn refused_with(code: i32, setup: Setup, variable: &str, path: &OsStr) -> String {
     let refused = setup.env(variable, path).refused();
+    assert_eq!((refused.code, refused.text.lines().count()), (code, 1), "{}", refused.text);
     let subject = format!("{}={} (environment {variable}): ", variable.to_lowercase(), path.display());
-    let rest = refused.line().strip_prefix(&subject);
+    let rest = refused.text.trim_end().strip_prefix(&subject);
     rest.unwrap_or_else(|| panic!("{subject}…, but:\n{}", refused.text)).to_owned()
 }
 
@@ -69,7 +79,7 @@ fn an_expired_certificate_is_refused_and_says_since_when() {
     let pki = Pki::new();
     pki.issue("late", &Leaf { validity: Validity::expired(), ..Leaf::client("late") });
     let setup = reverse_proxy(&pki, NOWHERE).env("CLIENT_SSL_CERT_KEY", pki.path("late.key"));
-    let line = refused(setup, "CLIENT_SSL_CERT", pki.path("late.crt"));
+    let line = refused_for_now(setup, "CLIENT_SSL_CERT", pki.path("late.crt"));
     assert_eq!(line, "the certificate (CN=late) expired 24 hours ago; have a new certificate issued");
 }
 
@@ -80,7 +90,7 @@ fn a_certificate_that_is_not_yet_valid_is_refused_and_doubts_the_clock() {
     let validity = Validity { not_before, not_after: not_before + Duration::days(1) };
     pki.issue("early", &Leaf { validity, ..Leaf::server(&["localhost"]).unwrap() });
     let setup = gateway(&pki, NOWHERE).env("SSL_CERT_KEY", pki.path("early.key"));
-    let line = refused(setup, "SSL_CERT", pki.path("early.crt"));
+    let line = refused_for_now(setup, "SSL_CERT", pki.path("early.crt"));
     let expected = "the certificate (CN=localhost) is not valid before 10 days from now; \
                     check this host's clock, or have a new one issued";
     assert_eq!(line, expected);
@@ -227,8 +237,10 @@ fn an_expired_ca_trusts_nobody() {
     let late = Authority::with("Late Root", Validity::expired(), KeyKind::default()).unwrap();
     let path = pki.write("late.crt", late.certificate_pem());
     let what = "certificate 1 (CN=Late Root) expired 24 hours ago; ";
-    assert!(callers_cas(&pki, &path).starts_with(what), "{}", callers_cas(&pki, &path));
-    assert!(upstream_cas(&pki, &path).starts_with(what), "{}", upstream_cas(&pki, &path));
+    let callers = refused_for_now(gateway(&pki, NOWHERE), "MTLS_AUTH_CA_CERTIFICATES", &path);
+    assert!(callers.starts_with(what), "{callers}");
+    let upstream = refused_for_now(reverse_proxy(&pki, NOWHERE), "UPSTREAM_CA_CERTIFICATES", &path);
+    assert!(upstream.starts_with(what), "{upstream}");
 }
 
 #[test]

@@ -51,6 +51,8 @@ mod http;
 #[cfg(has_clients)]
 mod identity_headers;
 #[cfg(has_clients)]
+mod lapsed;
+#[cfg(has_clients)]
 mod life_cycle;
 #[cfg(has_clients)]
 mod limits;
@@ -64,6 +66,8 @@ mod pki;
 mod plugins;
 #[cfg(has_clients)]
 mod possession;
+#[cfg(has_clients)]
+mod refusals;
 #[cfg(has_clients)]
 mod replacement;
 #[cfg(has_clients)]

@@ -4,8 +4,10 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
-use crate::support::bridge::{Bridge, Setup};
-use crate::support::client::{Answer, curl_anonymous};
+use mtls_bridge::pki::{Leaf, Validity};
+
+use crate::support::bridge::{Bridge, Setup, gateway};
+use crate::support::client::{Answer, curl_anonymous, curl_as};
 use crate::support::declarative::written;
 use crate::support::lines::Lines;
 use crate::support::openssl::{Kind, OpensslPki};
@@ -228,4 +230,25 @@ fn an_address_within_is_not_asked_unless_it_is_listed() {
     assert_eq!(issued.ask(&node, "good").status, 401);
     let line = node.access.json("the refusal", |line| line["status"] == 401);
     assert!(line["reason"].as_str().unwrap().contains("127.0.0.1"), "{line}");
+}
+
+#[test]
+fn a_list_out_of_date_stops_no_start_and_still_says_who_was_revoked() {
+    let (pki, echo) = (Pki::new(), Echo::start());
+    let revoked = pki.issue("revoked", &Leaf::client("revoked"));
+    pki.write("list.pem", pki.authority.revocation_list(&[&revoked], Validity::expired()).unwrap());
+    let node = |mode: &str| {
+        gateway(&pki, echo.address)
+            .env("MTLS_AUTH_REVOCATION_CHECK_MODE", mode)
+            .env("MTLS_AUTH_CRL_FILES", pki.path("list.pem"))
+            .start()
+    };
+    let statuses = |node: &Bridge| {
+        ["client", "revoked"].map(|name| curl_as(&pki, name, &[&format!("{}/", node.https())]).status)
+    };
+    let lenient = node("IGNORE_CA_ERROR");
+    let line = lenient.log.containing("its nextUpdate has passed; it says who is revoked");
+    assert!(line.contains("mtls_auth_crl_files="), "{line}");
+    assert_eq!(statuses(&lenient), [200, 401]);
+    assert_eq!(statuses(&node("STRICT")), [401, 401]);
 }

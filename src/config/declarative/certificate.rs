@@ -2,8 +2,9 @@
 //! Source: kong/db/schema/entities/{ca_certificates,certificates,snis}.lua, kong/db/dao/snis.lua.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
-use tokio_rustls::rustls::pki_types::CertificateDer;
+use tokio_rustls::rustls::pki_types::{CertificateDer, UnixTime};
 
 use super::fields::{Fields, Text};
 use super::kind::Kind;
@@ -12,7 +13,8 @@ use super::node::shortened;
 use super::reader::{Reader, host, tags};
 use crate::tls::{pem, trust};
 
-/// Those that could be read. One that is no CA, or has expired, spoils the whole file, as in Kong.
+/// Those that could be read. One that is no CA spoils the whole file, as in Kong; one that has expired does
+/// not, as it would in Kong's: `snapshot` leaves it out, and what stands beside it goes on.
 pub(super) fn ca_certificates(reader: Reader<'_>) -> Vec<CaCertificate> {
     let mut authorities = Vec::new();
     let mut seen = HashMap::new();
@@ -20,7 +22,7 @@ pub(super) fn ca_certificates(reader: Reader<'_>) -> Vec<CaCertificate> {
         let Some(mut fields) = reader.fields(Kind::CaCertificates, found) else { continue };
         let der = fields.needed_text("cert", "write the CA as PEM").and_then(|cert| {
             let der = one(&fields, cert)?;
-            if let Err(error) = trust::check(std::slice::from_ref(&der), reader.now) {
+            if let Err(error) = trust::check(std::slice::from_ref(&der), DATES_ASIDE) {
                 fields.wrong(cert.at, error.to_string(), "give a CA that is valid, its root included");
                 return None;
             }
@@ -35,6 +37,9 @@ pub(super) fn ca_certificates(reader: Reader<'_>) -> Vec<CaCertificate> {
     }
     authorities
 }
+
+/// A moment at which none has expired.
+const DATES_ASIDE: UnixTime = UnixTime::since_unix_epoch(Duration::ZERO);
 
 /// The CA of a credential: the id of one in the file, or the PEM of it, as Kong's page has it.
 pub(super) fn authority(reader: Reader<'_>, fields: &mut Fields<'_>) -> Option<usize> {

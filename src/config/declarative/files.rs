@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use super::node::shortened;
 use super::settings::DeclarativeSource;
+use crate::config::is_passing;
 use crate::config::problem::{Problem, Said};
 
 /// A text, and which lines of it come from where.
@@ -63,8 +64,10 @@ fn folder(path: &Path) -> Result<Texts, Unreadable> {
     for path in found {
         let name = name(&path);
         let left = MAX_BYTES.saturating_sub(text.len() as u64);
-        let one = read(&path, left)
-            .map_err(|Unreadable { what, advice }| Unreadable { what: format!("{name}: {what}"), advice })?;
+        let one = read(&path, left).map_err(|unreadable| Unreadable {
+            what: format!("{name}: {}", unreadable.what),
+            ..unreadable
+        })?;
         files.push((name.into(), line));
         text.push_str(&one);
         text.push_str(BETWEEN);
@@ -120,15 +123,17 @@ fn read(path: &Path, max: u64) -> Result<String, Unreadable> {
 struct Unreadable {
     what: String,
     advice: &'static str,
+    may_heal: bool,
 }
 
 impl Unreadable {
     fn new(what: impl Into<String>, advice: &'static str) -> Self {
-        Self { what: what.into(), advice }
+        Self { what: what.into(), advice, may_heal: false }
     }
 
     fn problem(self, said: &Said) -> Problem {
-        Problem::missing(&format!("{}={}", said.key(), said.shown()), self.what, self.advice)
+        let problem = Problem::missing(&format!("{}={}", said.key(), said.shown()), self.what, self.advice);
+        if self.may_heal { problem.that_may_heal() } else { problem }
     }
 }
 
@@ -141,7 +146,10 @@ fn unreadable(error: &io::Error) -> Unreadable {
             "this user may not read it",
             "let the user this runs as (65532 in the image) read the file and its folders",
         ),
-        _ => Unreadable::new(format!("it cannot be read: {error}"), "check the path"),
+        _ => Unreadable {
+            may_heal: is_passing(error),
+            ..Unreadable::new(format!("it cannot be read: {error}"), "check the path")
+        },
     }
 }
 

@@ -172,7 +172,7 @@ pub enum Scope {
     Route(usize),
 }
 
-/// Somebody to trust: one CA that has not expired.
+/// Somebody to trust: one CA, whatever its dates.
 #[derive(Debug)]
 pub struct CaCertificate {
     /// Where it is written.

@@ -2,7 +2,7 @@
 //!
 //! Used by the readers of this folder; `read` runs them one after the other.
 
-use tokio_rustls::rustls::pki_types::{ServerName, UnixTime};
+use tokio_rustls::rustls::pki_types::ServerName;
 
 use super::fields::{Fields, Path, Text};
 use super::gather::{Found, Gathered};
@@ -17,7 +17,6 @@ pub(super) struct Reader<'a> {
     pub(super) gathered: &'a Gathered<'a>,
     pub(super) report: &'a Report,
     pub(super) format: Format,
-    pub(super) now: UnixTime,
 }
 
 /// Which rules a file was written by.

@@ -40,12 +40,12 @@ fn pki() -> (String, (String, String)) {
 }
 
 fn model(text: &str) -> Model {
-    read(&source(text), UnixTime::now()).unwrap_or_else(|problems| panic!("{problems}"))
+    read(&source(text)).unwrap_or_else(|problems| panic!("{problems}"))
 }
 
 /// The problems without what begins each of them.
 fn problems(text: &str) -> String {
-    let problems = read(&source(text), UnixTime::now()).expect_err("it should be refused").to_string();
+    let problems = read(&source(text)).expect_err("it should be refused").to_string();
     problems.replace("declarative_config_string: ", "")
 }
 
@@ -192,7 +192,7 @@ fn older_formats_mark_their_regexes() {
         let text = format!(
             "_format_version: \"{version}\"\nroutes: [{{paths: [/a, '/b\\d+$']}}]\nservices: []\nplugins: ~\n"
         );
-        read(&source(&text), UnixTime::now()).map(|model| model.routes[0].rule.paths.clone())
+        read(&source(&text)).map(|model| model.routes[0].rule.paths.clone())
     };
     for version in ["1.1", "2.1"] {
         assert_eq!(paths(version), Ok(vec!["/a".into(), r"~/b\d+$".into()]));
@@ -262,8 +262,7 @@ fn a_file_is_read_by_its_name_and_within_bounds() {
             std::fs::write(&path, content).unwrap();
         }
         let said = Said::new("declarative_config", path.to_str().unwrap(), Origin::DEFAULT);
-        let problems =
-            read(&DeclarativeSource::File(said), UnixTime::now()).map(drop).map_err(|p| p.to_string());
+        let problems = read(&DeclarativeSource::File(said)).map(drop).map_err(|p| p.to_string());
         problems.map_err(|line| line.replace(path.to_str().unwrap(), "FILE"))
     };
     let check = |name, content: Option<&[u8]>, line: &str| {

@@ -19,6 +19,7 @@ use crate::config::declarative::plugins::{
 use crate::config::{Problem, Problems};
 use crate::identity::Fingerprint;
 use crate::policy::{self, Consumers, Policy};
+use crate::snapshot::dates::DATES_ASIDE;
 use crate::snapshot::{access, files};
 use crate::tls::revocation::{Check, CrlFiles, Fetching, Hosts, Proxy};
 use crate::tls::trust::ChainVerifier;
@@ -26,20 +27,28 @@ use crate::tls::trust::ChainVerifier;
 /// CAs of the model, and whether an intermediate among them is enough.
 type Trust = (Vec<usize>, bool);
 
+/// Who judges by them.
+#[derive(Clone)]
+struct Judge {
+    verifier: Arc<ChainVerifier>,
+    /// All chains end at CAs that have lapsed, so nobody comes in.
+    is_closed: bool,
+}
+
 /// Makes policies, each verifier of a list of CAs once.
 pub(super) struct Judges<'a> {
     loading: &'a Loading<'a>,
     consumers: Arc<Consumers>,
     /// The CAs of the settings, which Callista's plugin trusts.
     callers: Option<Arc<ChainVerifier>>,
-    verifiers: RefCell<HashMap<Trust, Arc<ChainVerifier>>>,
+    verifiers: RefCell<HashMap<Trust, Judge>>,
     /// The CRL files of the settings: of any CA of the file, or of the settings.
     lists: Arc<CrlFiles>,
 }
 
 impl<'a> Judges<'a> {
     pub(super) fn new(loading: &'a Loading<'a>, problems: &mut Problems) -> Self {
-        let Loading { model, config, now, .. } = loading;
+        let Loading { model, config, dates, .. } = loading;
         let is_callista = |config: &PluginConfig| Name::of(config) == Name::CallistaMtlsAuth;
         let used = model.plugins.iter().any(|plugin| is_callista(&plugin.config));
         let callers = config.access.mtls_auth.as_ref().and_then(|auth| {
@@ -48,10 +57,10 @@ impl<'a> Judges<'a> {
                 let advice = "write the CA into the file and name it in mtls-auth, or remove it here";
                 problems.push(Problem::new(files::first(&auth.ca_certificates), what, advice));
             }
-            problems.collect(access::verifier(auth, *now)).map(Arc::new)
+            problems.collect(access::callers(auth, dates)).map(Arc::new)
         });
         let consumers = Arc::new(Consumers::new(model.consumers.iter().map(|one| consumer(loading, one))));
-        let lists = problems.collect(access::crl_files(&config.access.revocation, &cas(loading), *now));
+        let lists = problems.collect(access::crl_files(&config.access.revocation, || cas(loading), dates));
         let lists = Arc::new(lists.unwrap_or_default());
         Self { loading, consumers, callers, verifiers: RefCell::default(), lists }
     }
@@ -90,7 +99,7 @@ impl<'a> Judges<'a> {
     /// Whose certificates a plugin asks for; `None` where that cannot be told, or where it asks nobody.
     pub(super) fn asked_for(&self, config: &PluginConfig) -> Option<Arc<ChainVerifier>> {
         match config {
-            PluginConfig::MtlsAuth(fields) => self.verifier(fields).ok(),
+            PluginConfig::MtlsAuth(fields) => self.judge(fields).ok().map(|judge| judge.verifier),
             PluginConfig::CallistaMtlsAuth(_) => self.callers.clone(),
             _ => None,
         }
@@ -131,20 +140,54 @@ impl<'a> Judges<'a> {
         policy
     }
 
-    fn verifier(&self, fields: &MtlsAuthFields) -> Result<Arc<ChainVerifier>, String> {
+    /// A route whose CAs have all lapsed is closed, and the others go on. A file that lets nobody in by any of
+    /// its plugins is refused, unless one of those CAs was in force until now: then it goes on for the rest.
+    pub(super) fn closed_doors(&self, problems: &mut Problems) {
+        let loading = self.loading;
+        let doors = loading.model.plugins.iter().filter_map(|plugin| {
+            let fields = match &plugin.config {
+                PluginConfig::MtlsAuth(fields) => fields,
+                PluginConfig::HeaderCertAuth(fields) => &fields.mtls_auth,
+                _ => return None,
+            };
+            Some((&plugin.place, fields, self.judge(fields).ok()?.is_closed))
+        });
+        let (closed, open): (Vec<_>, Vec<_>) = doors.partition(|(.., is_closed)| *is_closed);
+        let was_in_force = |fields: &MtlsAuthFields| loading.cas.was_in_force(&fields.ca_certificates);
+        let goes_on = !open.is_empty() || closed.iter().any(|(_, fields, _)| was_in_force(fields));
+        for (place, ..) in closed {
+            let what = "config.ca_certificates: nothing is left of them that is valid now";
+            let advice = "write a CA that is valid into the file, and name it there";
+            match goes_on {
+                true => {
+                    let what = format!("{place}: {what}, so nobody comes in where this plugin asks");
+                    loading.dates.caution(loading.source.said(), what, advice);
+                }
+                false => problems.push(loading.problem(place, what, advice).that_may_heal()),
+            }
+        }
+    }
+
+    fn judge(&self, fields: &MtlsAuthFields) -> Result<Judge, String> {
         let key = (fields.ca_certificates.clone(), fields.allow_partial_chain);
         if let Some(known) = self.verifiers.borrow().get(&key) {
-            return Ok(Arc::clone(known));
+            return Ok(known.clone());
         }
-        let cas = self.loading.authorities(&key.0);
-        let made = ChainVerifier::new(cas, key.1, self.loading.now).map_err(|error| error.to_string())?;
-        let made = Arc::new(made);
-        self.verifiers.borrow_mut().insert(key, Arc::clone(&made));
-        Ok(made)
+        let make = |cas| ChainVerifier::new(cas, key.1, DATES_ASIDE);
+        let trust = self.loading.cas.trust(&key.0);
+        let (made, is_closed) = match make(trust.cas) {
+            // Perhaps it is the root that has lapsed.
+            Err(_) => (make(self.loading.cas.every(&key.0)), true),
+            made => (made, trust.is_closed),
+        };
+        let verifier = Arc::new(made.map_err(|error| error.to_string())?);
+        let judge = Judge { verifier, is_closed };
+        self.verifiers.borrow_mut().insert(key, judge.clone());
+        Ok(judge)
     }
 
     fn mtls_auth(&self, place: &Place, fields: &MtlsAuthFields) -> Result<policy::MtlsAuth, Problem> {
-        let verifier = self.verifier(fields).map_err(|what| {
+        let Judge { verifier, .. } = self.judge(fields).map_err(|what| {
             let advice = "name the root of your clients' certificates too, or set allow_partial_chain";
             self.loading.problem(place, format!("config.ca_certificates: {what}"), advice)
         })?;
@@ -249,10 +292,10 @@ impl<'a> Judges<'a> {
 /// Every CA that a caller's certificate may come from.
 fn cas(loading: &Loading<'_>) -> Vec<CertificateDer<'static>> {
     let every: Vec<_> = (0..loading.model.ca_certificates.len()).collect();
-    let mut cas = loading.authorities(&every);
+    let mut cas = loading.cas.every(&every);
     // What is wrong with these is told where they are read.
     let said = loading.config.access.mtls_auth.as_ref().map(|auth| &auth.ca_certificates);
-    cas.extend(said.and_then(|said| access::caller_cas(said, loading.now).ok()).into_iter().flatten());
+    cas.extend(said.map(files::every).unwrap_or_default());
     cas
 }
 

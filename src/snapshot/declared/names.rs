@@ -36,9 +36,11 @@ fn certificates(loading: &Loading<'_>, problems: &mut Problems) -> ByName<Vec<Cr
     for sni in &loading.model.snis {
         let at = sni.certificate;
         if loaded[at].is_none() {
-            loaded[at] = problems.note(loading.credentials(at, Side::Server));
+            loaded[at] = problems.note(valid_now(loading, at));
         }
         match (sni.name.parse::<Pattern>(), &loaded[at]) {
+            // Nothing is left of it.
+            (Ok(_), Some(credentials)) if credentials.is_empty() => {}
             (Ok(pattern), Some(credentials)) => drop(by_name.insert(pattern, credentials.clone())),
             (Err(error), _) => {
                 problems.push(loading.problem(&sni.place, error.to_string(), "write a host name"));
@@ -48,6 +50,29 @@ fn certificates(loading: &Loading<'_>, problems: &mut Problems) -> ByName<Vec<Cr
     }
     by_name
 }
+
+/// Of the certificate at this position, the kinds of key whose dates are right.
+fn valid_now(loading: &Loading<'_>, at: usize) -> Result<Vec<Credentials>, Problem> {
+    let (lapsed, valid): (Vec<_>, Vec<_>) =
+        loading.credentials(at, Side::Server)?.into_iter().partition(|(_, lapse)| lapse.is_some());
+    let consequence = if valid.is_empty() {
+        let names = loading.model.snis.iter().filter(|sni| sni.certificate == at).map(|sni| &*sni.name);
+        let mut names: Vec<_> = names.collect();
+        let more = if names.len() > MOST_NAMES { " and others" } else { "" };
+        names.truncate(MOST_NAMES);
+        format!("so clients that ask for {}{more} are shown another certificate", names.join(", "))
+    } else {
+        "so it is left out, and the other kind of key goes on".to_owned()
+    };
+    for (credentials, lapse) in lapsed {
+        let Some(lapse) = lapse else { continue };
+        loading.caution_lapsed(at, &credentials, lapse, &consequence);
+    }
+    Ok(valid.into_iter().map(|(credentials, _)| credentials).collect())
+}
+
+/// More than this are not named in a caution.
+const MOST_NAMES: usize = 3;
 
 fn asks(loading: &Loading<'_>, judges: &Judges<'_>, problems: &mut Problems) -> Asks {
     let asking: Vec<_> = loading.model.plugins.iter().filter(|plugin| does_ask(plugin)).collect();

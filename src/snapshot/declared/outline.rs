@@ -1,7 +1,5 @@
 //! What a file comes to, for people: `check` prints a line for each route.
 
-use rustls::pki_types::UnixTime;
-
 use super::plugins::{Effective, Name};
 use super::rules::name;
 use crate::config::declarative::model::{Route, RouteFields, Service};
@@ -13,9 +11,9 @@ use crate::config::{Config, Problems};
 ///
 /// # Errors
 /// The problems of the file.
-pub fn outline(config: &Config, now: UnixTime) -> Result<Vec<String>, Problems> {
+pub fn outline(config: &Config) -> Result<Vec<String>, Problems> {
     let Some(source) = &config.declarative else { return Ok(Vec::new()) };
-    let model = declarative::read(source, now)?;
+    let model = declarative::read(source)?;
     let effective = Effective::of(&model);
     let lines = model.routes.iter().zip(&effective.of_route).map(|(route, set)| {
         let plugins: Vec<_> = effective.sets[*set].iter().flatten().collect();

@@ -104,9 +104,17 @@ impl<'a> Services<'a> {
     fn client_certificate(&mut self, at: usize, problems: &mut Problems) -> Option<Credentials> {
         let loading = self.loading;
         let loaded = self.clients.entry(at).or_insert_with(|| {
-            let loaded = problems.note(loading.credentials(at, Side::Client));
+            let mut loaded = problems.note(loading.credentials(at, Side::Client))?;
             // Of two kinds of key the first is presented: what a server can verify is known only when it asks.
-            loaded.and_then(|credentials| credentials.into_iter().next())
+            loaded.sort_by_key(|(_, lapse)| lapse.is_some());
+            let (credentials, lapse) = loaded.into_iter().next()?;
+            if let Some(lapse) = lapse {
+                // Another one would be another identity, and it is one service's matter.
+                let consequence =
+                    "and is presented all the same: the services that ask for it will refuse it";
+                loading.caution_lapsed(at, &credentials, lapse, consequence);
+            }
+            Some(credentials)
         });
         loaded.clone()
     }
@@ -115,7 +123,7 @@ impl<'a> Services<'a> {
         let loading = self.loading;
         let store = self.stores.entry(positions).or_insert_with(|| {
             let mut store = RootCertStore::empty();
-            store.add_parsable_certificates(loading.authorities(positions));
+            store.add_parsable_certificates(loading.cas.trust(positions).cas);
             Arc::new(store)
         });
         Arc::clone(store)
@@ -132,7 +140,7 @@ fn tls_defaults(loading: &Loading<'_>, problems: &mut Problems) -> Option<TlsDef
     let services = loading.model.services.iter().any(|service| service.target.scheme.is_tls());
     let is_https = |upstream: &Upstream| upstream.healthchecks.active.kind == CheckKind::Https;
     if services || loading.model.upstreams.iter().any(is_https) {
-        return problems.collect(defaults(&loading.config.calls.tls, loading.now));
+        return problems.collect(defaults(&loading.config.calls.tls, loading.dates));
     }
     Some(TlsDefaults { verify: true, ca_certificates: Arc::new(RootCertStore::empty()), credentials: None })
 }

@@ -82,6 +82,13 @@ impl Crl {
         Ok(())
     }
 
+    /// The moment after `now` at which [`Crl::is_current`] may say otherwise; its end where that has passed.
+    pub(super) fn changes_at(&self, now: UnixTime) -> UnixTime {
+        let this_update = Duration::from_secs(self.this_update.as_secs());
+        let begins = UnixTime::since_unix_epoch(this_update.saturating_sub(SKEW));
+        if begins > now { begins } else { later(self.next_update, Duration::from_secs(1)) }
+    }
+
     /// What it tells of this certificate; `None` when it does not tell of such ones.
     pub(super) fn tells(&self, query: &Query) -> Option<Verdict> {
         if self.issuer != query.issuer.id || !self.scope.covers(query) {

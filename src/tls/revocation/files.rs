@@ -19,13 +19,22 @@ pub struct CrlFiles {
     lists: Vec<Crl>,
 }
 
+/// A list that was added.
+#[derive(Debug)]
+pub struct AddedList {
+    /// Why it cannot show now that a certificate is good, if it cannot.
+    pub not_current: Option<Refused>,
+    /// When that may be otherwise.
+    pub changes_at: UnixTime,
+}
+
 /// Why a list in a file cannot be used.
 #[derive(Debug, Error)]
 pub enum CrlError {
     /// Nobody among the CAs has that name.
     #[error("it is the list of {0}, which is not among the CAs")]
     Foreign(String),
-    /// Broken, not signed by its issuer, of a kind that is not kept, or out of date.
+    /// Broken, not signed by its issuer, or of a kind that is not kept.
     #[error(transparent)]
     Refused(#[from] Refused),
 }
@@ -38,11 +47,11 @@ impl CrlFiles {
         Self { issuers, lists: Vec::new() }
     }
 
-    /// Adds a list (DER).
+    /// Adds a list (DER). One that is not current at the time `now` counts too: see [`CrlFiles::tell`].
     ///
     /// # Errors
-    /// When it is not a current list that one of the CAs signed.
-    pub fn add(&mut self, der: &[u8], now: UnixTime) -> Result<(), CrlError> {
+    /// When it is not a list that one of the CAs signed.
+    pub fn add(&mut self, der: &[u8], now: UnixTime) -> Result<AddedList, CrlError> {
         let name = issuer_of(der)?;
         let mut result = Err(foreign(name));
         for issuer in self.issuers.iter().filter(|issuer| issuer.name.as_ref() == name) {
@@ -53,13 +62,13 @@ impl CrlFiles {
             }
         }
         let list = result?;
-        list.is_current(now)?;
+        let added = AddedList { not_current: list.is_current(now).err(), changes_at: list.changes_at(now) };
         self.lists.push(list);
-        Ok(())
+        Ok(added)
     }
 
-    /// What they tell of this certificate at the time `now`. A list that is out of date since it was
-    /// loaded still shows what is revoked, and no longer what is good.
+    /// What they tell of this certificate at the time `now`. A list that is not current still shows what is
+    /// revoked, and does not show what is good.
     pub(super) fn tell(&self, query: &Query, now: UnixTime) -> Option<Told> {
         let mut good = None;
         for list in &self.lists {
@@ -99,7 +108,8 @@ mod tests {
         let error = files.add(&other.list(&[], |_| {}), now()).unwrap_err();
         assert_eq!(error.to_string(), "it is the list of CN=other, which is not among the CAs");
         let out_of_date = ca.list(&[], |params| params.next_update = date(NOW - 1));
-        assert!(files.add(&out_of_date, now()).unwrap_err().to_string().contains("out of date"));
+        let added = files.add(&out_of_date, now()).unwrap();
+        assert!(added.not_current.unwrap().to_string().contains("out of date"));
         files.add(&ca.list(&[1], |_| {}), now()).unwrap();
         files.add(&namesake.list(&[2], |_| {}), now()).unwrap();
         let good = |ca: &Ca, serial| {
@@ -112,13 +122,17 @@ mod tests {
     }
 
     #[test]
-    fn a_file_out_of_date_since_it_was_loaded_still_shows_who_was_taken_back() {
+    fn a_file_out_of_date_still_shows_who_was_taken_back_whenever_it_was_loaded() {
         let ca = Ca::new("ca");
-        let mut files = CrlFiles::of(std::slice::from_ref(&ca.der));
-        files.add(&ca.list(&[1], |_| {}), now()).unwrap();
         let tomorrow = later(now(), Duration::from_secs(24 * 3600));
-        let told = |serial| files.tell(&ca.query(&ca.leaf(serial, &[], &[])), tomorrow);
-        assert!(matches!(told(1).unwrap().verdict, Verdict::Revoked { .. }));
-        assert_eq!(told(2), None);
+        for loaded_at in [now(), tomorrow] {
+            let mut files = CrlFiles::of(std::slice::from_ref(&ca.der));
+            let added = files.add(&ca.list(&[1], |_| {}), loaded_at).unwrap();
+            assert_eq!(added.not_current.is_some(), loaded_at == tomorrow);
+            assert_eq!(added.changes_at > loaded_at, loaded_at == now(), "its end is to come, or was");
+            let told = |serial| files.tell(&ca.query(&ca.leaf(serial, &[], &[])), tomorrow);
+            assert!(matches!(told(1).unwrap().verdict, Verdict::Revoked { .. }));
+            assert_eq!(told(2), None);
+        }
     }
 }

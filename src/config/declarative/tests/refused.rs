@@ -314,16 +314,6 @@ fn certificates() {
 }
 
 #[test]
-fn an_expired_ca_spoils_the_file() {
-    let text = "_format_version: '3.0'\nca_certificates: [{cert: <CA>}]\n";
-    let late = UnixTime::since_unix_epoch(Duration::from_secs(1 << 40));
-    let problems = read(&source(text), late).unwrap_err().to_string();
-    let start =
-        "declarative_config_string: ca_certificates[0].cert (line 2): certificate 1 (CN=Test CA) expired ";
-    assert!(problems.starts_with(start), "{problems}");
-}
-
-#[test]
 fn upstreams() {
     let check = |fields: &str, line: &str| check(&format!("upstreams:\n- {{name: u, {fields}}}"), line);
     let of = |field: &str, line: &str| format!("upstreams[0]{field} (line 3): {line}");

@@ -87,7 +87,7 @@ fn nothing_in_a_folder_is_passed_over() {
     let at = |name: &str| folder.path().join(name);
     let of_folder = || {
         let said = Said::new("declarative_config", folder.path().to_str().unwrap(), Origin::DEFAULT);
-        read(&DeclarativeSource::File(said), UnixTime::now()).map_err(|problems| problems.to_string())
+        read(&DeclarativeSource::File(said)).map_err(|problems| problems.to_string())
     };
     std::fs::write(at("a.YML"), "_format_version: '3.0'\nplugins: [{name: request-termination}]\n").unwrap();
     std::fs::write(at(".hidden.txt"), "").unwrap();

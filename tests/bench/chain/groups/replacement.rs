@@ -62,7 +62,7 @@ fn measure(session: &mut Session<'_>, contender: Contender, replacements: usize)
         let taken_over = node.log()?.lines().filter(|line| line.contains(TAKEN_OVER)).count();
         ensure!(taken_over > 0, "{name}: nothing was taken over; {}", node.account());
         session.report.remark(format!(
-            "{}, {name}: took over {taken_over} of {replacements} replacements: it looks once a second",
+            "{}, {name}: took over {taken_over} of {replacements} replacements: what never rests is taken over every few seconds",
             contender.name()
         ));
     }
