@@ -24,6 +24,7 @@ use tokio::task::JoinSet;
 
 use crate::admin::status::{Facts, Status};
 use crate::config::{self, Config, Files, Layers, Loaded, Problem, Problems};
+use crate::lifecycle::contact::Contact;
 use crate::lifecycle::drain::{self, Trigger};
 use crate::lifecycle::readiness::{BlockReady, Readiness};
 use crate::lifecycle::signal::{Signals, Wish};
@@ -92,7 +93,7 @@ impl App {
         let access_log = config.access_log.then(|| access_log::start(vitals.hold("access-log")));
         let access_log = access_log.transpose().context("starting the access log's thread")?;
         let published = Arc::new(ArcSwap::from_pointee(snapshot));
-        let common = Common::default();
+        let (common, contact) = (Common::default(), Contact::default());
         let shared = Shared {
             snapshot: Arc::clone(&published),
             common: common.clone(),
@@ -100,6 +101,8 @@ impl App {
             readiness: readiness.clone(),
             ready_needs_upstream: config.ready_needs_upstream,
             vitals: vitals.clone(),
+            contact: contact.clone(),
+            healthcheck_link_timeout: config.healthcheck_link_timeout,
         };
         let (workers, threads) =
             Workers::start(config.workers, &shared, &drain).context("starting the workers")?;
@@ -108,6 +111,8 @@ impl App {
         let facts = Facts {
             readiness: readiness.clone(),
             vitals: vitals.clone(),
+            contact,
+            healthcheck_link_timeout: config.healthcheck_link_timeout,
             counters: workers.counters(),
             revocation: Arc::clone(&common.revocation),
             access_log: access_log.as_ref().map(Output::queue),

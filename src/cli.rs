@@ -10,8 +10,10 @@ pub mod demo;
 pub mod echo;
 pub mod healthcheck;
 pub mod pair;
+pub mod pause;
 pub mod pki;
 
+use std::iter;
 use std::panic::{self, AssertUnwindSafe, PanicHookInfo, catch_unwind};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -55,8 +57,10 @@ enum Command {
     Check(Checking),
     /// Answer any request with what it received, as JSON
     Echo(echo::Echo),
-    /// Ask the own status listener; exit 0 when ready
+    /// Ask the own status listener; exit 0 when healthy
     Healthcheck(Running),
+    /// Do nothing until a signal: owns a network namespace that an application and its bridge share
+    Pause,
 }
 
 /// Every setting as a flag.
@@ -149,6 +153,7 @@ fn dispatch(matches: &ArgMatches) -> Result<(), Failure> {
         Some(Command::Pair(pair)) => pair::run(&pair),
         Some(Command::Pki(pki)) => Ok(pki::run(&pki)?),
         Some(Command::Echo(echo)) => Ok(echo::run(&echo)?),
+        Some(Command::Pause) => Ok(pause::run()?),
     }
 }
 
@@ -212,7 +217,26 @@ fn check_pair(halves: &[PathBuf], flags: &[(String, String)]) -> Result<(), Fail
         let what = "with --pair the settings are read from the two folders";
         return Err(Problems::from(Problem::missing(key, what, "leave the flag out")).into());
     }
-    Ok(print(&format!("{}\n", pair::check(halves).map_err(Failure::Drifted)?))?)
+    let pair::Verdict { fits, cautions } = pair::check(halves);
+    let good = fits.as_ref().ok().into_iter().cloned();
+    let lines: Vec<_> = good.chain(cautions.iter().map(|caution| format!("caution: {caution}"))).collect();
+    if !lines.is_empty() {
+        print(&format!("{}\n", lines.join("\n")))?;
+    }
+    fits.map(drop).map_err(Failure::Drifted)
+}
+
+/// What a command line says after the program's name, for who reads that of another container: the mode, and the
+/// settings that are flags.
+fn said_on(words: &[String]) -> Result<(Option<Mode>, Vec<(String, String)>), String> {
+    let line = iter::once("mtls-bridge").chain(words.iter().map(String::as_str));
+    // The parser's own words would quote the line, and a key may be on it.
+    let matches = Cli::command().try_get_matches_from(line);
+    let matches =
+        matches.map_err(|_| "its command is none of this program's; see `mtls-bridge --help`".to_owned())?;
+    let Some((name, given)) = matches.subcommand() else { return Ok((None, Vec::new())) };
+    let what = || format!("its command is `{name}`, and neither reverse-proxy nor gateway");
+    Ok((Some(mode_named(Some(name)).ok_or_else(what)?), config::flags(given)))
 }
 
 fn mode_named(name: Option<&str>) -> Option<Mode> {

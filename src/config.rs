@@ -92,6 +92,8 @@ pub struct Config {
     pub drain_timeout: Duration,
     /// Whether one JSON line per request is written to standard output.
     pub access_log: bool,
+    /// How long the link may be away before the health check fails; `None` for any time.
+    pub healthcheck_link_timeout: Option<Duration>,
     /// Not ready before the upstream was reached once.
     pub ready_needs_upstream: bool,
     /// Settings that work but weaken security; each is named once at start.

@@ -1,8 +1,10 @@
 //! Starting, waiting and stopping: what every other room needs to know about time.
 //!
-//! `readiness` says what is still pending, `deadline` ends waits that last too long,
-//! `drain` lets work in flight finish after `signal` asked for the end; `vital` notices what ends unasked.
+//! `readiness` says what is still pending, `contact` when an upstream was last there, `deadline` ends waits
+//! that last too long, `drain` lets work in flight finish after `signal` asked for the end; `vital` notices
+//! what ends unasked.
 
+pub mod contact;
 pub mod deadline;
 pub mod drain;
 pub mod readiness;

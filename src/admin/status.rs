@@ -1,4 +1,5 @@
-//! `/status`, `/status/ready` and `/status/live` in plain HTTP, on loopback unless told otherwise.
+//! `/status`, `/status/ready`, `/status/live` and `/status/health` in plain HTTP, on loopback unless told
+//! otherwise.
 //!
 //! Read by `mtls-bridge healthcheck`, docker and Kubernetes. It changes nothing and tells no
 //! names: counts, version, what readiness waits for, and what of the program has ended.
@@ -22,6 +23,7 @@ use serde_json::json;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 
+use crate::lifecycle::contact::Contact;
 use crate::lifecycle::readiness::Readiness;
 use crate::lifecycle::vital::Vitals;
 use crate::telemetry::counters::Counters;
@@ -48,6 +50,10 @@ pub struct Facts {
     pub readiness: Readiness,
     /// Tells what ended that must not.
     pub vitals: Vitals,
+    /// Tells how long the link is away.
+    pub contact: Contact,
+    /// How long it may be; `None` for any time.
+    pub healthcheck_link_timeout: Option<Duration>,
     /// One per worker.
     pub counters: Vec<Arc<Counters>>,
     /// Counts what could not be told about certificates.
@@ -113,6 +119,7 @@ fn answer(request: &Request<Incoming>, facts: &Facts) -> Response<Full<Bytes>> {
         "/status" => page(StatusCode::OK, &facts.status()),
         "/status/ready" => facts.ready(),
         "/status/live" => facts.live(),
+        "/status/health" => facts.health(),
         _ => page(StatusCode::NOT_FOUND, &json!({"message": "Not found"})),
     }
 }
@@ -142,33 +149,38 @@ impl Facts {
     }
 
     fn ready(&self) -> Response<Full<Bytes>> {
-        let mut told = json!({"ready": self.is_ready(), "pending": self.readiness.pending()});
-        self.add_ended(&mut told);
-        page(fine_if(self.is_ready()), &told)
+        let told = json!({"ready": self.is_ready(), "pending": self.readiness.pending()});
+        self.judged(self.is_ready(), told)
     }
 
     /// Alive unless a part of the program has ended by itself; a drain is no reason to kill it.
     fn live(&self) -> Response<Full<Bytes>> {
         let is_live = self.ended().is_empty();
-        let mut told = json!({"live": is_live});
-        self.add_ended(&mut told);
-        page(fine_if(is_live), &told)
+        self.judged(is_live, json!({"live": is_live}))
+    }
+
+    /// Ready, and not without its link for too long. Readiness itself does not follow the link: what is
+    /// behind a balancer would all be taken out at once when the one gateway of all of them restarts.
+    fn health(&self) -> Response<Full<Bytes>> {
+        let away =
+            self.contact.away().filter(|away| self.healthcheck_link_timeout.is_some_and(|most| *away > most));
+        let healthy = self.is_ready() && away.is_none();
+        let (pending, away) = (self.readiness.pending(), away.map(|away| away.as_secs()));
+        self.judged(healthy, json!({"healthy": healthy, "pending": pending, "link_away_seconds": away}))
     }
 
     fn ended(&self) -> Vec<String> {
         self.vitals.ended().iter().map(ToString::to_string).collect()
     }
 
-    fn add_ended(&self, told: &mut serde_json::Value) {
+    /// A page with a verdict; it says also what has ended.
+    fn judged(&self, good: bool, mut told: serde_json::Value) -> Response<Full<Bytes>> {
         let ended = self.ended();
         if !ended.is_empty() {
             told["ended"] = ended.into();
         }
+        page(if good { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }, &told)
     }
-}
-
-fn fine_if(fine: bool) -> StatusCode {
-    if fine { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }
 }
 
 fn page(status: StatusCode, body: &serde_json::Value) -> Response<Full<Bytes>> {
@@ -188,6 +200,8 @@ mod tests {
         Facts {
             readiness: Readiness::default(),
             vitals: Vitals::default(),
+            contact: Contact::default(),
+            healthcheck_link_timeout: None,
             counters: Vec::new(),
             revocation: Arc::default(),
             access_log: None,

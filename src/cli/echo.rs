@@ -3,8 +3,8 @@
 //! Used where a service is needed to look at: by `demo`, the compose files and the integration tests. Not for
 //! production, and yet every wait has a deadline and every size a limit, because tests misbehave on purpose.
 //!
-//! Paths: `/status/NNN` echoes with that status (200 to 599), `/status/ready` with 200, so that `healthcheck`
-//! works on it; `/bytes/N` sends N bytes, with `?delay_ms=` between blocks of 64 KiB and `?chunked` without
+//! Paths: `/status/NNN` echoes with that status (200 to 599), `/status/ready` and `/status/health` with 200,
+//! so that `healthcheck` works on it; `/bytes/N` sends N bytes, with `?delay_ms=` between blocks of 64 KiB and `?chunked` without
 //! announcing the length; any other path echoes with 200.
 
 mod answer;

@@ -1,4 +1,4 @@
-//! `mtls-bridge healthcheck`: asks the own status listener whether the node is ready.
+//! `mtls-bridge healthcheck`: asks the own status listener whether the node is healthy.
 //!
 //! For container images without a shell or curl, so it has to be small and fast: one blocking socket, no
 //! runtime.
@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{anyhow, bail};
 
-/// Asks `GET /status/ready` of the status listener at that address; the unspecified address (`0.0.0.0`,
+/// Asks `GET /status/health` of the status listener at that address; the unspecified address (`0.0.0.0`,
 /// `::`) is reached by loopback.
 ///
 /// # Errors
@@ -24,7 +24,7 @@ pub fn run(status_listen: SocketAddr) -> anyhow::Result<()> {
     })?;
     match Answer::read(&answer) {
         Some(Answer { status: "200", .. }) => Ok(()),
-        Some(Answer { status: "503", body }) => bail!("not ready{}", why_not(body)),
+        Some(Answer { status: "503", body }) => bail!("{}", unhealthy(body)),
         Some(Answer { status, .. }) => bail!("{address} answers {status}: is it the status listener?"),
         None => bail!("{address} does not answer with HTTP: is it the status listener?"),
     }
@@ -42,7 +42,7 @@ fn reachable(listen: SocketAddr) -> SocketAddr {
 fn ask(address: SocketAddr, deadline: Instant) -> io::Result<Vec<u8>> {
     let mut stream = TcpStream::connect_timeout(&address, time_left(deadline)?)?;
     stream.set_write_timeout(Some(time_left(deadline)?))?;
-    stream.write_all(format!("GET /status/ready HTTP/1.0\r\nHost: {address}\r\n\r\n").as_bytes())?;
+    stream.write_all(format!("GET /status/health HTTP/1.0\r\nHost: {address}\r\n\r\n").as_bytes())?;
 
     let mut answer = Vec::new();
     let mut block = [0; 4096];
@@ -78,23 +78,28 @@ impl<'a> Answer<'a> {
     }
 }
 
-/// `: still waiting for upstream`, from `{"ready":false,"pending":["upstream"]}`, or what of the program has
-/// ended; nothing from anything else.
-fn why_not(body: &str) -> String {
+/// What is missing, from `{"healthy":false,"pending":["upstream"],"link_away_seconds":null}`, or what of the
+/// program has ended; nothing more than the fact from anything else.
+fn unhealthy(body: &str) -> String {
     #[derive(serde::Deserialize)]
-    struct Readiness {
+    struct Health {
         pending: Vec<String>,
+        link_away_seconds: Option<u64>,
         #[serde(default)]
         ended: Vec<String>,
     }
-    match serde_json::from_str::<Readiness>(body) {
-        Ok(readiness) if !readiness.ended.is_empty() => {
-            format!(": {}, so the program ends", readiness.ended.join(", "))
+    match serde_json::from_str::<Health>(body) {
+        Ok(health) if !health.ended.is_empty() => {
+            format!("not ready: {}, so the program ends", health.ended.join(", "))
         }
-        Ok(readiness) if !readiness.pending.is_empty() => {
-            format!(": still waiting for {}", readiness.pending.join(", "))
+        Ok(health) if !health.pending.is_empty() => {
+            format!("not ready: still waiting for {}", health.pending.join(", "))
         }
-        _ => String::new(),
+        Ok(Health { link_away_seconds: Some(seconds), .. }) => format!(
+            "not healthy: the link to the upstream has been away for {seconds} s, longer than \
+             healthcheck_link_timeout; the program log says why"
+        ),
+        _ => "not ready".to_owned(),
     }
 }
 
@@ -122,7 +127,7 @@ mod tests {
             String::from_utf8_lossy(&request[..length]).into_owned()
         });
         let said = run(everywhere).map_err(|error| format!("{error:#}"));
-        assert!(server.join().unwrap().starts_with("GET /status/ready HTTP/1.0\r\n"));
+        assert!(server.join().unwrap().starts_with("GET /status/health HTTP/1.0\r\n"));
         said
     }
 
@@ -133,9 +138,14 @@ mod tests {
 
     #[test]
     fn a_node_that_is_not_ready_says_what_it_waits_for() {
-        let body =
-            "HTTP/1.1 503 Service Unavailable\r\n\r\n{\"ready\":false,\"pending\":[\"upstream\",\"dns\"]}";
+        let body = "HTTP/1.1 503 Service Unavailable\r\n\r\n\
+                    {\"healthy\":false,\"pending\":[\"upstream\",\"dns\"],\"link_away_seconds\":null}";
         assert_eq!(check(body).unwrap_err(), "not ready: still waiting for upstream, dns");
+        let body = "HTTP/1.1 503 Service Unavailable\r\n\r\n\
+                    {\"healthy\":false,\"pending\":[],\"link_away_seconds\":42}";
+        let expected = "not healthy: the link to the upstream has been away for 42 s, longer than \
+                        healthcheck_link_timeout; the program log says why";
+        assert_eq!(check(body).unwrap_err(), expected);
         assert_eq!(check("HTTP/1.1 503\r\n\r\nlater").unwrap_err(), "not ready");
     }
 

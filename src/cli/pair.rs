@@ -2,7 +2,8 @@
 //! says in what they do not fit together.
 //!
 //! Writing: [`answers`] says what is wanted, [`folders`] holds the texts. Reading: [`half`] is one folder as
-//! its container would see it ([`compose_file`], [`env_file`]), and [`drift`] compares the two.
+//! its container would see it ([`compose_file`], [`env_file`]), [`container`] says what keeps it from working
+//! there, [`drift`] and [`chains`] compare the two, and [`cautions`] tells what is weak.
 
 mod answers;
 mod folders;
@@ -11,6 +12,9 @@ mod compose_file;
 mod env_file;
 mod half;
 
+mod cautions;
+mod chains;
+mod container;
 mod drift;
 
 use std::fs;
@@ -54,22 +58,31 @@ fn owner() -> anyhow::Result<Owner> {
     Ok(if us.uid() == 0 { Owner::Image } else { Owner::Ours { user: us.uid(), group: us.gid() } })
 }
 
-/// One good line about two folders, or every finding in a line of its own.
-///
-/// # Errors
-/// All findings.
-pub fn check(folders: &[PathBuf]) -> Result<String, Vec<String>> {
+/// What is to be said of two folders.
+#[derive(Debug)]
+pub struct Verdict {
+    /// One good line, or every finding in a line of its own.
+    pub fits: Result<String, Vec<String>>,
+    /// What works and yet is weak.
+    pub cautions: Vec<String>,
+}
+
+/// Reads both folders as docker would, and judges them alone and together.
+pub fn check(folders: &[PathBuf]) -> Verdict {
     let mut findings = Vec::new();
     let halves: Vec<Half> = folders.iter().filter_map(|folder| Half::read(folder, &mut findings)).collect();
     let now = UnixTime::now();
     for half in &halves {
+        findings.extend(container::findings(half));
         findings.extend(drift::alone(half, now));
     }
     if let [a, b] = halves.as_slice() {
         findings.extend(drift::between(a, b, now));
     }
-    match halves.as_slice() {
+    let cautions = halves.iter().flat_map(cautions::cautions).collect();
+    let fits = match halves.as_slice() {
         [a, b] if findings.is_empty() => Ok(drift::good(a, b, now)),
         _ => Err(findings),
-    }
+    };
+    Verdict { fits, cautions }
 }

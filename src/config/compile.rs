@@ -34,6 +34,8 @@ fn config(mode: Mode, settings: &Settings, problems: &mut Problems) -> Option<Co
     let gateway = mode == Mode::Gateway;
     let listeners = listen::listeners(&settings.listen, problems);
     let status = problems.value(listen::status(&settings.listen.status_listen));
+    let healthcheck = listen::healthcheck_link_timeout(&settings.listen.healthcheck_link_timeout);
+    let healthcheck_link_timeout = problems.value(healthcheck);
     let tls = listeners.iter().any(|listener| listener.tls);
     let declarative = DeclarativeSource::compile(&settings.declarative, problems);
     let handshake = access::handshake(&settings.access, declarative.is_some(), problems);
@@ -59,6 +61,7 @@ fn config(mode: Mode, settings: &Settings, problems: &mut Problems) -> Option<Co
         ready_needs_upstream: !gateway && !without_upstream && declarative.is_none(),
         listeners,
         status,
+        healthcheck_link_timeout,
         server_tls,
         access: access?,
         authenticate_before_routing: problems

@@ -4,9 +4,10 @@
 //! Source: kong/conf_loader/listeners.lua at 3.9.
 
 use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
 
 use super::problem::{Problem, Problems, Said};
-use super::value;
+use super::value::{self, Unit};
 
 /// Where this node can be reached.
 #[derive(Debug, Clone, clap::Args, serde::Deserialize)]
@@ -18,9 +19,15 @@ pub(super) struct ListenSettings {
     #[arg(long, value_name = "LISTEN")]
     pub(super) proxy_listen: Option<Said>,
 
-    /// Where `/status`, `/status/ready` and `/status/live` answer, in plain HTTP; or `off`.
+    /// Where `/status`, `/status/ready`, `/status/live` and `/status/health` answer, in plain HTTP; or `off`.
     #[arg(long, value_name = "LISTEN", default_value = "127.0.0.1:8007")]
     pub(super) status_listen: Said,
+
+    /// How long a reverse proxy that has reached its `upstream_url` may be without any link to it before
+    /// `/status/health`, which `mtls-bridge healthcheck` asks, says unhealthy; or `off`: for any time.
+    /// `/status/ready` stays as it is.
+    #[arg(long, value_name = "DURATION|off", default_value = "30s")]
+    pub(super) healthcheck_link_timeout: Said,
 }
 
 /// A socket to accept requests from.
@@ -60,6 +67,11 @@ pub(super) fn listeners(settings: &ListenSettings, problems: &mut Problems) -> V
         }
     }
     listeners
+}
+
+/// How long the link may be away; `None` for any time.
+pub(super) fn healthcheck_link_timeout(said: &Said) -> Result<Option<Duration>, Problem> {
+    if is_off(said) { Ok(None) } else { value::wait(said, Unit::Seconds).map(Some) }
 }
 
 /// Where `/status` answers: one plain address, or nowhere.
@@ -157,6 +169,7 @@ mod tests {
         ListenSettings {
             proxy_listen: Some(said("proxy_listen", proxy)),
             status_listen: said("status_listen", status),
+            healthcheck_link_timeout: said("healthcheck_link_timeout", "30s"),
         }
     }
 
@@ -227,6 +240,21 @@ mod tests {
         ] {
             check(value, Err(line));
         }
+    }
+
+    #[test]
+    fn the_link_may_be_away_for_a_time_that_is_not_zero_or_for_any() {
+        let check = |value, expected: Result<Option<u64>, &str>| {
+            let said = Said::new("healthcheck_link_timeout", value, Origin::DEFAULT);
+            let actual = healthcheck_link_timeout(&said).map_err(|problem| problem.to_string());
+            let expected = expected.map(|seconds| seconds.map(Duration::from_secs));
+            let line = |line| format!("healthcheck_link_timeout={value} (default): {line}");
+            assert_eq!(actual, expected.map_err(line));
+        };
+        check("off", Ok(None));
+        check("45", Ok(Some(45)));
+        check("2m", Ok(Some(120)));
+        check("0s", Err("no time at all; write a duration such as 500ms, 5s or 1m"));
     }
 
     #[test]

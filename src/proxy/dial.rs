@@ -2,7 +2,9 @@
 
 use std::cell::Cell;
 use std::io;
+use std::path::Path;
 use std::rc::Rc;
+use std::sync::LazyLock;
 
 use rustls::pki_types::ServerName;
 use tokio::net::{TcpStream, lookup_host};
@@ -77,7 +79,9 @@ async fn tcp(target: &Target, resolved: &Cell<bool>) -> Result<TcpStream, Upstre
     let addresses = addresses.map_err(|cause| name_unknown(target, cause))?;
     resolved.set(true);
     let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
+    let mut loopback = false;
     for address in addresses {
+        loopback = address.ip().to_canonical().is_loopback();
         match TcpStream::connect(address).await {
             Ok(stream) => {
                 // Without it small messages wait for acknowledgements; failing is no reason to give up.
@@ -87,7 +91,26 @@ async fn tcp(target: &Target, resolved: &Cell<bool>) -> Result<TcpStream, Upstre
             Err(error) => last = error,
         }
     }
-    Err(UpstreamError::Unreachable { upstream: target.label.as_ref().into(), cause: Rc::new(last) })
+    Err(unreachable(target.label.as_ref().into(), Rc::new(last), loopback && in_container()))
+}
+
+fn unreachable(upstream: Rc<str>, cause: Rc<io::Error>, is_itself: bool) -> UpstreamError {
+    if is_itself {
+        UpstreamError::Itself { upstream, cause }
+    } else {
+        UpstreamError::Unreachable { upstream, cause }
+    }
+}
+
+/// Whether loopback is not the host's: what docker and podman put into their containers is there. In a pod of
+/// Kubernetes, whose containers share one loopback, it is not.
+fn in_container() -> bool {
+    static INSIDE: LazyLock<bool> = LazyLock::new(|| {
+        let exists = |path: &str| Path::new(path).exists();
+        let is_pod = exists("/var/run/secrets/kubernetes.io");
+        !is_pod && (exists("/.dockerenv") || exists("/run/.containerenv"))
+    });
+    *INSIDE
 }
 
 async fn tls(
@@ -124,4 +147,24 @@ fn handshake(target: &Target, error: &io::Error) -> UpstreamError {
             _ => format!("the TLS handshake with {} broke: {}", target.label, chain(error)),
         });
     UpstreamError::Handshake(text.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_container_that_calls_its_own_loopback_is_told_so() {
+        let said = |is_itself| {
+            let refused = io::Error::from(io::ErrorKind::ConnectionRefused);
+            unreachable("http://localhost:8080".into(), Rc::new(refused), is_itself).to_string()
+        };
+        assert_eq!(
+            said(true),
+            "http://localhost:8080 cannot be reached: connection refused; is it running, and is the port right? \
+             this runs in a container, and that is the container itself: call its host host.docker.internal, \
+             and another container by its name"
+        );
+        assert!(said(false).ends_with("is it running, and is the port right?"), "{}", said(false));
+    }
 }

@@ -31,6 +31,16 @@ pub enum UpstreamError {
         /// The operating system's words.
         cause: Rc<std::io::Error>,
     },
+    /// No TCP connection to a loopback address, from inside a container.
+    #[error(
+        "{upstream} cannot be reached: {cause}; is it running, and is the port right? this runs in a container, and that is the container itself: call its host host.docker.internal, and another container by its name"
+    )]
+    Itself {
+        /// Its label.
+        upstream: Rc<str>,
+        /// The operating system's words.
+        cause: Rc<std::io::Error>,
+    },
     /// The TLS handshake failed, or the other side ended it with an alert.
     #[error("{0}")]
     Handshake(Rc<str>),

@@ -134,6 +134,23 @@ impl Pool {
         (!self.is_retired()).then_some(reason)
     }
 
+    /// Whether the upstream speaks HTTP/2, so that a link tells when it goes away.
+    pub fn holds_link(&self) -> bool {
+        self.speaks_http2.get() == Some(true)
+    }
+
+    /// Whether a connection can be made now; it is not used. If not, the idle ones are not trusted either.
+    ///
+    /// # Errors
+    /// Why it could not be made.
+    pub async fn reach(&self) -> Result<(), UpstreamError> {
+        let reached = dial(&self.target, self.offer(false), &self.sweep).await;
+        if reached.is_err() {
+            self.idle.borrow_mut().clear();
+        }
+        reached.map(drop)
+    }
+
     /// Keeps nothing any more: links end with their last request, with the credentials they were
     /// opened with.
     pub fn retire(&self) {

@@ -20,10 +20,12 @@ use tokio::task::JoinSet;
 use super::connection;
 use super::listener::Speaks;
 use crate::identity::KnownCertificates;
+use crate::lifecycle::contact::Contact;
 use crate::lifecycle::deadline::Sweep;
 use crate::lifecycle::drain::Watch;
 use crate::lifecycle::readiness::{BlockReady, Readiness};
 use crate::lifecycle::vital::{Vitals, pass_on};
+use crate::proxy::error::UpstreamError;
 use crate::proxy::exchange::Record;
 use crate::proxy::pool::Pool;
 use crate::proxy::{Common, Proxy};
@@ -43,6 +45,10 @@ const EVENT_INTERVAL: u32 = 16;
 const OPEN_AGAIN: Duration = Duration::from_millis(200);
 /// … but at least so often.
 const OPEN_AGAIN_MAX: Duration = Duration::from_secs(5);
+
+/// Of an upstream that speaks HTTP/1 nobody tells that it went away: it is looked for so often, by one worker
+/// at a time, and twice within `healthcheck_link_timeout`.
+const LOOK_EVERY: Duration = Duration::from_secs(10);
 
 /// A connection on its way to a worker. The permit is released when it ends.
 #[derive(Debug)]
@@ -70,6 +76,10 @@ pub struct Shared {
     pub readiness: Readiness,
     /// Whether readiness waits for them.
     pub ready_needs_upstream: bool,
+    /// Told of the links there are.
+    pub contact: Contact,
+    /// How long there may be none before the health check fails; `None` for any time.
+    pub healthcheck_link_timeout: Option<Duration>,
     /// Told when a worker ends that was not asked to.
     pub vitals: Vitals,
 }
@@ -227,10 +237,11 @@ async fn run(
     let record = Record::new(AccessLog::new(shared.access_log.clone()), counters);
     let proxy = Proxy::new(Arc::clone(&shared.snapshot), record, &sweep, shared.common.clone());
     let pending = shared.ready_needs_upstream.then(|| shared.readiness.block("upstream"));
-    let pending = Rc::new(Cell::new(pending));
+    let looking = shared.healthcheck_link_timeout.map(|most| (most / 2).min(LOOK_EVERY));
+    let upstream = Rc::new(Upstream { pending: Cell::new(pending), contact: shared.contact, looking });
     let context = Rc::new(Context { proxy, known: KnownCertificates::default(), finish: Finish::default() });
     let mut connections = JoinSet::new();
-    let background = async { tokio::join!(sweep.run(), housekeeping(&context.proxy, &pending)) };
+    let background = async { tokio::join!(sweep.run(), housekeeping(&context.proxy, &upstream)) };
     tokio::select! {
         _ = background => {}
         () = serve(&context, &mut accepted, &mut connections, &mut drain) => {}
@@ -274,12 +285,12 @@ async fn serve(
 
 /// What is done now and then: passing on access lines, closing what was idle for too long, opening
 /// the pools of a new snapshot.
-async fn housekeeping(proxy: &Rc<Proxy>, pending: &Pending) {
+async fn housekeeping(proxy: &Rc<Proxy>, upstream: &Rc<Upstream>) {
     let mut opening = JoinSet::new();
     loop {
         for pool in proxy.pools_to_open() {
-            let pending = Rc::clone(pending);
-            opening.spawn_local(async move { keep_open(&pool, &pending).await });
+            let upstream = Rc::clone(upstream);
+            opening.spawn_local(async move { keep_open(&pool, &upstream).await });
         }
         tokio::time::sleep(FLUSH_EVERY).await;
         while let Some(ended) = opening.try_join_next() {
@@ -298,19 +309,51 @@ fn give_memory_back() {
     drop(std::hint::black_box(Vec::<u8>::with_capacity(LARGE)));
 }
 
-/// What keeps this worker from being ready until an upstream was reached, under whichever snapshot.
-type Pending = Rc<Cell<Option<BlockReady>>>;
+/// What is to be known of the upstreams that this worker keeps open, under whichever snapshot.
+struct Upstream {
+    /// Keeps this worker from being ready until one was reached.
+    pending: Cell<Option<BlockReady>>,
+    contact: Contact,
+    /// How often one is looked for where no link tells; `None` where nobody asks.
+    looking: Option<Duration>,
+}
 
 /// Opens a connection, so that no request pays a handshake, and again whenever the link ends, until
 /// another snapshot is in force.
-async fn keep_open(pool: &Rc<Pool>, pending: &Pending) {
+async fn keep_open(pool: &Rc<Pool>, upstream: &Upstream) {
     while open(pool).await {
-        pending.take();
+        upstream.pending.take();
         tracing::info!("{} is reached", pool.target().label);
-        let Some(reason) = pool.link_ended().await else { return };
+        let Some(reason) = upstream.ended(pool).await else { return };
         tracing::warn!("the link ended: {reason}");
         // A gateway that ends links as fast as it takes them is not asked in a circle.
         tokio::time::sleep(OPEN_AGAIN).await;
+    }
+}
+
+impl Upstream {
+    /// Tells that it is there for as long as it is, and then why it is not; `None` when another snapshot is in
+    /// force.
+    async fn ended(&self, pool: &Rc<Pool>) -> Option<UpstreamError> {
+        self.contact.made();
+        let Some(every) = self.looking else { return pool.link_ended().await };
+        loop {
+            tokio::select! {
+                ended = pool.link_ended() => {
+                    self.contact.made();
+                    return ended;
+                }
+                () = tokio::time::sleep(every) => {}
+            }
+            if pool.holds_link() {
+                self.contact.made();
+            } else if self.contact.away().is_none_or(|away| away >= every) {
+                match pool.reach().await {
+                    Ok(()) => self.contact.made(),
+                    Err(gone) => return Some(gone),
+                }
+            }
+        }
     }
 }
 
@@ -332,41 +375,4 @@ async fn open(pool: &Rc<Pool>) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use tokio::sync::Semaphore;
-
-    use super::*;
-
-    type Waiting = mpsc::Receiver<(Accepted, Counted)>;
-
-    fn worker() -> (Worker, Waiting) {
-        let (queue, waiting) = mpsc::channel(WAITING);
-        (Worker { queue, counters: Arc::default() }, waiting)
-    }
-
-    /// Some connection, and its other end.
-    fn connection() -> (Accepted, TcpStream) {
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-        let (stream, peer) = listener.accept().unwrap();
-        let permit = Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap();
-        let speaks = Speaks { tls: false, http2: false };
-        (Accepted { stream, peer, speaks, permit }, client)
-    }
-
-    #[test]
-    fn a_worker_that_has_ended_gets_no_connection_although_it_has_the_fewest() {
-        let ((busy, mut waiting), (dead, ended)) = (worker(), worker());
-        busy.counters.connection_opened();
-        drop(ended);
-        let workers = Workers(vec![dead, busy]);
-        for _ in 0..3 {
-            workers.assign(connection().0);
-            assert!(waiting.try_recv().is_ok());
-        }
-        drop(waiting);
-        let (accepted, mut client) = connection();
-        workers.assign(accepted);
-        assert_eq!(io::Read::read(&mut client, &mut [0]).unwrap(), 0, "nobody is left: it is closed");
-    }
-}
+mod tests;

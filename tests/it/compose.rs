@@ -14,7 +14,7 @@ use crate::support::pki::Pki;
 use crate::support::services::Echo;
 
 /// This host, as containers reach it.
-fn host_address() -> String {
+pub fn host_address() -> String {
     let subnet = docker(&["network", "inspect", "bridge", "--format", "{{(index .IPAM.Config 0).Subnet}}"]);
     // The bridge takes the first address of its network.
     let network: std::net::Ipv4Addr = subnet.split('/').next().unwrap().parse().unwrap();
@@ -26,15 +26,15 @@ fn the_image_is_small_has_no_shell_and_runs_as_65532() {
     if !available() {
         return;
     }
-    let inspect = |format: &str| docker(&["image", "inspect", "--format", format, IMAGE]);
+    let inspect = |format: &str| docker(&["image", "inspect", "--format", format, &IMAGE]);
     let bytes: u64 = inspect("{{.Size}}").parse().unwrap();
     assert!(bytes < 20_000_000, "{bytes} bytes");
     assert_eq!(inspect("{{.Config.User}}"), "65532:65532");
     assert_eq!(inspect("{{json .Config.Healthcheck.Test}}"), r#"["CMD","/mtls-bridge","healthcheck"]"#);
     assert_eq!(inspect(r#"{{index .Config.Labels "org.opencontainers.image.title"}}"#), "mtls-bridge");
-    let shell = Command::new("docker").args(["run", "--rm", "--entrypoint", "/bin/sh", IMAGE]).output();
+    let shell = Command::new("docker").args(["run", "--rm", "--entrypoint", "/bin/sh", &IMAGE]).output();
     assert!(!shell.unwrap().status.success());
-    assert!(docker(&["run", "--rm", IMAGE, "--version"]).starts_with("mtls-bridge "));
+    assert!(docker(&["run", "--rm", &IMAGE, "--version"]).starts_with("mtls-bridge "));
 }
 
 #[test]
@@ -179,7 +179,7 @@ fn certificates_replaced_in_the_volume_are_presented_without_a_restart() {
         "--out",
         "/certs/next",
     ];
-    run(Command::new("docker").args(["run", "--rm", "--volume", &volume, IMAGE]).args(issue));
+    run(Command::new("docker").args(["run", "--rm", "--volume", &volume, &IMAGE]).args(issue));
     let rename = "mv -f /certs/next.crt /certs/client.crt && mv -f /certs/next.key /certs/client.key";
     docker(&["run", "--rm", "--user", "65532", "--volume", &volume, CLIENT_IMAGE, "sh", "-c", rename]);
     pair.wait("the new certificate", || {
@@ -226,7 +226,7 @@ fn docker_stop_lets_a_slow_download_finish() {
 }
 
 /// A PKI whose gateway certificate is for this host, in a folder that user 65532 can read.
-fn certificates_for_containers(host: &str) -> Pki {
+pub fn certificates_for_containers(host: &str) -> Pki {
     let pki = Pki::new();
     fs::remove_file(pki.path("server.crt")).unwrap();
     fs::remove_file(pki.path("server.key")).unwrap();
@@ -307,7 +307,7 @@ fn refused(mount: &[&str]) -> String {
         ])
         .args(["-e", "CLIENT_SSL_CERT=/client/client.crt", "-e", "CLIENT_SSL_CERT_KEY=/client/client.key"])
         .args(mount)
-        .args([IMAGE, "reverse-proxy"])
+        .args([IMAGE.as_str(), "reverse-proxy"])
         .output()
         .unwrap();
     assert_eq!(output.status.code(), Some(2), "{output:?}");

@@ -29,6 +29,10 @@ mod chain;
 #[cfg(has_clients)]
 mod compose;
 #[cfg(has_clients)]
+mod compose_mounts;
+#[cfg(has_clients)]
+mod compose_restarts;
+#[cfg(has_clients)]
 mod configuration;
 #[cfg(has_clients)]
 mod deadlines;
@@ -60,6 +64,8 @@ mod limits;
 mod logs;
 #[cfg(has_clients)]
 mod pair;
+#[cfg(has_clients)]
+mod pair_docker;
 #[cfg(has_clients)]
 mod pki;
 #[cfg(has_clients)]

@@ -2,119 +2,15 @@
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::Command;
 
-use mtls_bridge::pki::{Authority, Issued, Leaf, Validity};
-use tempfile::TempDir;
+use mtls_bridge::pki::{Authority, Leaf, Validity};
 
 use crate::support::bridge::{Setup, program};
 use crate::support::client::curl;
+use crate::support::pairs::{Made, NEEDED, Said, files, pair};
 use crate::support::peers::installed;
 use crate::support::services::Echo;
-
-/// A pair for `localhost` in a folder of its own, with `orders-app` as the client.
-struct Made(TempDir);
-
-/// What a command did: its exit code, and its lines on both outputs.
-#[derive(Debug)]
-struct Said {
-    code: i32,
-    out: String,
-    errors: Vec<String>,
-}
-
-impl From<Output> for Said {
-    fn from(output: Output) -> Self {
-        let text = |bytes| String::from_utf8(bytes).unwrap();
-        let errors = text(output.stderr).lines().map(str::to_owned).collect();
-        Self { code: output.status.code().unwrap(), out: text(output.stdout), errors }
-    }
-}
-
-const NEEDED: [&str; 4] = ["--gateway-host", "localhost", "--service", "http://service:8080"];
-
-fn pair(out: &Path, more: &[&str]) -> Said {
-    program().arg("pair").arg("--out").arg(out).args(more).output().unwrap().into()
-}
-
-impl Made {
-    fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let said = pair(folder.path(), &[&NEEDED[..], &["--client-name", "orders-app"]].concat());
-        assert_eq!(said.code, 0, "{said:?}");
-        Self(folder)
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.0.path().join(name)
-    }
-
-    fn text(&self, name: &str) -> String {
-        fs::read_to_string(self.path(name)).unwrap()
-    }
-
-    /// Replaces a part of a file.
-    fn edit(self, name: &str, from: &str, to: &str) -> Self {
-        let text = self.text(name);
-        assert!(text.contains(from), "{name} holds no {from}:\n{text}");
-        fs::write(self.path(name), text.replace(from, to)).unwrap();
-        self
-    }
-
-    fn write(self, name: &str, contents: &str) -> Self {
-        fs::write(self.path(name), contents).unwrap();
-        self
-    }
-
-    /// Writes a certificate and its key over those of a side.
-    fn present(self, stem: &str, issued: &Issued) -> Self {
-        self.write(&format!("{stem}.crt"), &issued.certificate_pem)
-            .write(&format!("{stem}.key"), &issued.key_pem)
-    }
-
-    fn authority(&self) -> Authority {
-        Authority::load(&self.text("ca/ca.crt"), &self.text("ca/ca.key")).unwrap()
-    }
-
-    fn check(&self, a: &str, b: &str) -> Said {
-        let mut command = program();
-        command.args(["check", "--pair"]).arg(self.path(a)).arg(self.path(b)).output().unwrap().into()
-    }
-
-    /// The only finding there is, without the folder all halves are in.
-    fn finding(&self) -> String {
-        let said = self.check("reverse-proxy", "gateway");
-        assert_eq!((said.code, said.errors.len()), (2, 1), "{said:?}");
-        said.errors[0].replace(&format!("{}/", self.0.path().display()), "")
-    }
-
-    /// The variables of a half's environment file, with the container's paths turned into ours.
-    fn environment(&self, half: &str) -> Vec<(String, String)> {
-        let certs = self.path(half).join("certs").display().to_string();
-        let text = self.text(&format!("{half}/mtls-bridge.env"));
-        let lines = text.lines().filter(|line| !line.starts_with('#'));
-        let variables = lines.filter_map(|line| line.split_once('='));
-        variables.map(|(name, value)| (name.to_owned(), value.replace("/certs", &certs))).collect()
-    }
-}
-
-/// Every file below a folder, sorted.
-fn files(folder: &Path) -> Vec<String> {
-    fn collect(root: &Path, folder: &Path, found: &mut Vec<String>) {
-        for entry in fs::read_dir(folder).unwrap().map(Result::unwrap) {
-            if entry.path().is_dir() {
-                collect(root, &entry.path(), found);
-            } else {
-                found.push(entry.path().strip_prefix(root).unwrap().display().to_string());
-            }
-        }
-    }
-    let mut found = Vec::new();
-    collect(folder, folder, &mut found);
-    found.sort();
-    found
-}
 
 #[test]
 fn each_host_gets_its_own_files_and_the_key_of_the_ca_goes_to_neither() {
@@ -193,7 +89,7 @@ fn nothing_is_overwritten_and_then_nothing_is_written() {
 #[test]
 fn without_a_terminal_a_missing_answer_is_one_line_and_exit_code_2() {
     let folder = tempfile::tempdir().unwrap();
-    let said = pair(folder.path(), &["--gateway-host", "localhost"]);
+    let said = pair(folder.path(), &["--gateway-host", "gateway.example"]);
     let line = "--service: not given, and there is no terminal to ask on; \
                 give the URL of what is behind the gateway, for example http://service:8080";
     assert_eq!((said.code, said.errors), (2, vec![line.to_owned()]));
@@ -227,8 +123,9 @@ fn both_halves_run_as_written_and_a_request_goes_through() {
     let listen = ("PROXY_LISTEN", "127.0.0.1:0 ssl http2".to_owned());
     let gateway = start("gateway", &[listen, ("UPSTREAM_URL", format!("http://{}", echo.address))]).start();
     let upstream = ("UPSTREAM_URL", gateway.https());
+    let name = ("UPSTREAM_TLS_SERVER_NAME", "gateway.example".to_owned());
     let reverse_proxy =
-        start("reverse-proxy", &[("PROXY_LISTEN", "127.0.0.1:0".to_owned()), upstream]).start_ready();
+        start("reverse-proxy", &[("PROXY_LISTEN", "127.0.0.1:0".to_owned()), upstream, name]).start_ready();
     let answer = curl(&[&format!("{}/orders", reverse_proxy.http())]);
     assert_eq!(answer.status, 200);
     assert_eq!(answer.received("x-client-cert-dn"), ["CN=orders-app"]);
@@ -241,7 +138,7 @@ fn a_fresh_pair_fits_together_in_either_order() {
         let said = made.check(a, b);
         assert_eq!((said.code, said.errors.len()), (0, 0), "{said:?}");
         let found = said.out.trim_end().rsplit_once("; ").unwrap();
-        assert!(found.0.ends_with("/gateway fit together: https://localhost:8443"), "{said:?}");
+        assert!(found.0.ends_with("/gateway fit together: https://gateway.example:8443"), "{said:?}");
         // 90 days within the second in which they were made, 89 from then on.
         let ends = ["the first certificate ends in 90 days", "the first certificate ends in 89 days"];
         assert!(ends.contains(&found.1) && said.out.lines().count() == 1, "{said:?}");
@@ -254,7 +151,7 @@ fn a_ca_that_did_not_sign_the_other_side_is_found_in_both_directions() {
     let finding = Made::new().write("reverse-proxy/certs/ca.crt", &other).finding();
     let expected = "reverse-proxy: upstream_ca_certificates=reverse-proxy/certs/ca.crt \
                     (environment UPSTREAM_CA_CERTIFICATES): \
-                    this did not sign the certificate of gateway (CN=localhost); ";
+                    this did not sign the certificate of gateway (CN=gateway.example); ";
     assert!(finding.starts_with(expected), "{finding}");
 
     let stranger = Authority::new("Another CA").unwrap().certificate_pem();
@@ -283,7 +180,7 @@ fn names_that_nobody_holds_are_found() {
 fn ports_that_do_not_meet_are_found_wherever_they_part() {
     let check = |file: &str, from: &str, to: &str, expected: &str| {
         let finding = Made::new().edit(file, from, to).finding();
-        assert!(finding.starts_with("reverse-proxy: upstream_url=https://localhost"), "{finding}");
+        assert!(finding.starts_with("reverse-proxy: upstream_url=https://gateway.example"), "{finding}");
         assert!(finding.contains(expected), "{finding}");
     };
     let (near, far) = ("reverse-proxy/mtls-bridge.env", "gateway/mtls-bridge.env");
@@ -299,8 +196,9 @@ fn ports_that_do_not_meet_are_found_wherever_they_part() {
 
 #[test]
 fn a_name_that_is_not_in_the_certificate_is_found() {
-    let made = Made::new().edit("reverse-proxy/mtls-bridge.env", "//localhost:", "//gateway.example:");
-    let expected = "the certificate is not for gateway.example, as reverse-proxy calls it, but for localhost";
+    let made = Made::new().edit("reverse-proxy/mtls-bridge.env", "//gateway.example:", "//other.example:");
+    let expected =
+        "the certificate is not for other.example, as reverse-proxy calls it, but for gateway.example";
     assert!(made.finding().contains(expected), "{}", made.finding());
 }
 
@@ -373,13 +271,18 @@ fn every_finding_is_told_at_once() {
 
 #[test]
 fn a_half_of_kong_variables_with_a_mounted_folder_is_read_too() {
-    let made = Made::new().write(
+    let made = Made::new();
+    let owner = fs::metadata(made.path("reverse-proxy/certs/client.key")).unwrap();
+    let user = format!("user: {}:{}\n", owner.uid(), owner.gid());
+    let made = made.write(
         "reverse-proxy/compose.yaml",
-        "services:\n  reverse-proxy:\n    image: mtls-bridge\n    command: [reverse-proxy]\n    \
-         volumes: [\"${CERTS:-./certs}:/client\"]\n    environment:\n      KONG_CLIENT_SSL: \"on\"\n      \
+        &"services:\n  reverse-proxy:\n    image: mtls-bridge\n    command: [reverse-proxy]\n    USER    \
+         volumes: [\"${CERTS:-./certs}:/client\"]\n    stop_grace_period: 35s\n    environment:\n      \
+         KONG_PROXY_LISTEN: 0.0.0.0:8000\n      KONG_CLIENT_SSL: \"on\"\n      \
          KONG_CLIENT_SSL_CERT: \"/client/client.crt\"\n      KONG_CLIENT_SSL_CERT_KEY: \"/client/client.key\"\n      \
          KONG_NGINX_PROXY_PROXY_SSL_TRUSTED_CERTIFICATE: /client/ca.crt\n      READ_TIMEOUT: 65s\n      \
-         WRITE_TIMEOUT: 65s\n      UPSTREAM_URL: https://${GATEWAY:-localhost}:8443\n",
+         WRITE_TIMEOUT: 65s\n      UPSTREAM_URL: https://${GATEWAY:-gateway.example}:8443\n"
+            .replace("USER", &user),
     );
     let said = made.check("reverse-proxy", "gateway");
     assert_eq!(said.code, 0, "{said:?}");

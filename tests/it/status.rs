@@ -2,7 +2,9 @@
 
 use std::net::SocketAddr;
 use std::process::Output;
+use std::time::{Duration, Instant};
 
+use crate::support::PATIENCE;
 use crate::support::bridge::{Bridge, Setup, gateway, program, reverse_proxy};
 use crate::support::client::{Answer, curl};
 use crate::support::pki::Pki;
@@ -61,6 +63,73 @@ fn once_reached_is_ready_even_when_the_gateway_goes_away() {
     assert_eq!(ask(&bridge, "/status/ready").status, 200);
 }
 
+/// Asks the health check again until it fails, and gives what it says then.
+fn unhealthy_at_last(status: SocketAddr) -> String {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let output = healthcheck(status);
+        if !output.status.success() {
+            assert_eq!(output.status.code(), Some(1), "{output:?}");
+            return String::from_utf8(output.stderr).unwrap();
+        }
+        assert!(Instant::now() < deadline, "it stays healthy");
+        std::thread::park_timeout(Duration::from_millis(50));
+    }
+}
+
+#[test]
+fn a_link_that_stays_away_for_longer_than_the_setting_fails_the_health_check_and_not_readiness() {
+    for http in ["http2", "http1"] {
+        let (pki, echo) = (Pki::new(), Echo::start());
+        let gateway = gateway(&pki, echo.address).start();
+        let bridge = reverse_proxy(&pki, gateway.address)
+            .env("UPSTREAM_HTTP", http)
+            .env("HEALTHCHECK_LINK_TIMEOUT", "1s")
+            .start_ready();
+        assert!(healthcheck(bridge.status_address()).status.success());
+        drop(gateway);
+        let said = unhealthy_at_last(bridge.status_address());
+        let (front, back) = said.trim_end().split_once(" for ").unwrap();
+        assert_eq!(front, "mtls-bridge: not healthy: the link to the upstream has been away", "{http}");
+        assert!(
+            back.ends_with(" s, longer than healthcheck_link_timeout; the program log says why"),
+            "{said}"
+        );
+        assert_eq!(ask(&bridge, "/status/ready").status, 200, "{http}");
+        let answer = ask(&bridge, "/status/health");
+        assert_eq!((answer.status, &answer.json()["healthy"]), (503, &false.into()));
+        assert!(answer.json()["link_away_seconds"].as_u64().unwrap() >= 1);
+    }
+}
+
+#[test]
+fn a_link_that_comes_back_makes_it_healthy_again() {
+    let (pki, echo) = (Pki::new(), Echo::start());
+    let first = gateway(&pki, echo.address).start();
+    let address = first.address;
+    let bridge = reverse_proxy(&pki, address).env("HEALTHCHECK_LINK_TIMEOUT", "1s").start_ready();
+    drop(first);
+    unhealthy_at_last(bridge.status_address());
+    let listen = format!("{address} ssl http2");
+    let _second = gateway(&pki, echo.address).env("PROXY_LISTEN", listen).start();
+    let deadline = Instant::now() + PATIENCE;
+    while !healthcheck(bridge.status_address()).status.success() {
+        assert!(Instant::now() < deadline, "it stays unhealthy");
+        std::thread::park_timeout(Duration::from_millis(50));
+    }
+}
+
+#[test]
+fn without_the_setting_a_link_may_stay_away() {
+    let (pki, echo) = (Pki::new(), Echo::start());
+    let gateway = gateway(&pki, echo.address).start();
+    let setup = reverse_proxy(&pki, gateway.address).env("HEALTHCHECK_LINK_TIMEOUT", "off");
+    let bridge = setup.start_ready();
+    drop(gateway);
+    assert_eq!(curl(&[&bridge.http()]).status, 502);
+    assert_eq!(ask(&bridge, "/status/health").status, 200);
+}
+
 #[test]
 fn ready_without_upstream_asks_for_no_gateway() {
     let pki = Pki::new();
@@ -95,7 +164,7 @@ fn status_counts_connections_and_requests() {
 }
 
 #[test]
-fn the_status_listener_has_two_pages_and_changes_nothing() {
+fn the_status_listener_has_few_pages_and_changes_nothing() {
     let pki = Pki::new();
     let bridge = lonely(&pki).start();
     assert_eq!(ask(&bridge, "/").status, 404);

@@ -12,6 +12,7 @@ pub mod h2_client;
 pub mod http2;
 pub mod lines;
 pub mod openssl;
+pub mod pairs;
 pub mod peers;
 pub mod pki;
 pub mod services;

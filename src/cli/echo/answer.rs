@@ -57,7 +57,7 @@ impl Wish {
         let refuse = |reason| Refusal(StatusCode::BAD_REQUEST, reason);
         if let Some(status) = uri.path().strip_prefix("/status/") {
             return match status.parse() {
-                _ if status == "ready" => Ok(Self::Echo(StatusCode::OK)),
+                _ if ["ready", "health"].contains(&status) => Ok(Self::Echo(StatusCode::OK)),
                 Ok(status @ 200..=599) => Ok(Self::Echo(StatusCode::from_u16(status).unwrap_or_default())),
                 _ => Err(refuse("/status/ takes a number from 200 to 599")),
             };
@@ -134,6 +134,7 @@ mod tests {
         check("/", Wish::Echo(StatusCode::OK));
         check("/bytes", Wish::Echo(StatusCode::OK));
         check("/status/ready", Wish::Echo(StatusCode::OK));
+        check("/status/health", Wish::Echo(StatusCode::OK));
         check("/status/503", Wish::Echo(StatusCode::SERVICE_UNAVAILABLE));
         check("/bytes/0", bytes(0, false, None));
         check("/bytes/9?x=1&delay_ms=20&chunked", bytes(9, true, Some(20)));

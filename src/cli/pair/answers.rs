@@ -3,7 +3,9 @@
 //! Answers go into files that shells, YAML and docker read, so what any of them would read differently is
 //! refused here, with the flag's name.
 
-use std::io::{self, BufRead, Write};
+use std::borrow::Cow;
+use std::io::{self, BufRead, Read, Write};
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 use rustls::pki_types::ServerName;
@@ -16,7 +18,7 @@ use crate::pki::Leaf;
 /// Makes DIR/reverse-proxy for the application's host, DIR/gateway for the service's, and DIR/ca, which
 /// belongs on neither. What is not given is asked for on a terminal. Nothing is ever overwritten: if one of
 /// the files exists, none is written.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Clone, clap::Args)]
 pub struct Pair {
     /// Folder for all of it; made if missing
     #[arg(long, value_name = "DIR", default_value = "mtls-bridge-pair")]
@@ -88,7 +90,7 @@ impl Answers {
         let application = said("reverse_proxy_host", pair.reverse_proxy_host.as_deref().unwrap_or(APP_HOST));
 
         let mut collect = |result: Result<String, Problem>| problems.collect(result.map_err(Problems::from));
-        let gateway_host = gateway.and_then(|said| collect(host(&said)));
+        let gateway_host = gateway.and_then(|said| collect(self::gateway(&said)));
         let client_name = collect(name(&client));
         let reverse_proxy_host = collect(host(&application));
         let service = service.and_then(|said| problems.collect(target(&said).map_err(Problems::from)));
@@ -102,7 +104,8 @@ impl Answers {
     }
 
     /// Asks first, if one of the two answers that nobody can guess is missing. Whoever gave both on the
-    /// command line is not held up by questions that have a default.
+    /// command line is not held up by questions that have a default. Each answer is judged when it is given, and
+    /// asked for again with the reason.
     pub(super) fn asking(
         pair: &Pair,
         from: &mut impl BufRead,
@@ -111,20 +114,86 @@ impl Answers {
         if pair.gateway_host.is_some() && pair.service.is_some() {
             return Self::given(pair);
         }
-        let mut ask = |given: &Option<String>, question: &str, default: &str| match given {
-            Some(given) => Some(given.clone()),
+        // What was given is judged before anybody types an answer in vain.
+        let mut problems = Problems::default();
+        for question in &QUESTIONS {
+            if let Some(given) = question.given(pair) {
+                problems.note((question.judge)(&said(question.key, &given)));
+            }
+        }
+        if !problems.is_empty() {
+            return Err(problems);
+        }
+        let mut asked = pair.clone();
+        for question in QUESTIONS.iter().filter(|question| question.given(pair).is_none()) {
             // A terminal that closes leaves the answer missing, which `given` tells.
-            None => answer(question, default, from, to).ok().flatten(),
-        };
-        let asked = Pair {
-            out: pair.out.clone(),
-            gateway_host: ask(&pair.gateway_host, "Host of the gateway, as the application's reaches it", ""),
-            service: ask(&pair.service, "Service behind it, as the gateway reaches it", SERVICE),
-            reverse_proxy_host: ask(&pair.reverse_proxy_host, "Host of the application", APP_HOST),
-            client_name: ask(&pair.client_name, "Name of the application in its certificate", CLIENT),
-            ..*pair
-        };
+            let answer = question.ask(from, to).ok().flatten();
+            let missing = answer.is_none();
+            *(question.place)(&mut asked) = answer;
+            if missing {
+                break;
+            }
+        }
         Self::given(&asked)
+    }
+}
+
+/// One thing to be asked for.
+struct Question {
+    key: &'static str,
+    text: &'static str,
+    /// What an empty line means; empty where nobody can guess.
+    default: &'static str,
+    judge: fn(&Said) -> Result<(), Problem>,
+    place: fn(&mut Pair) -> &mut Option<String>,
+}
+
+/// In the order in which they are asked.
+const QUESTIONS: [Question; 4] = [
+    Question {
+        key: "gateway_host",
+        text: "Host of the gateway, as the application's reaches it",
+        default: "",
+        judge: |said| gateway(said).map(drop),
+        place: |pair| &mut pair.gateway_host,
+    },
+    Question {
+        key: "service",
+        text: "Service behind it, as the gateway reaches it",
+        default: SERVICE,
+        judge: |said| target(said).map(drop),
+        place: |pair| &mut pair.service,
+    },
+    Question {
+        key: "reverse_proxy_host",
+        text: "Host of the application",
+        default: APP_HOST,
+        judge: |said| host(said).map(drop),
+        place: |pair| &mut pair.reverse_proxy_host,
+    },
+    Question {
+        key: "client_name",
+        text: "Name of the application in its certificate",
+        default: CLIENT,
+        judge: |said| name(said).map(drop),
+        place: |pair| &mut pair.client_name,
+    },
+];
+
+impl Question {
+    fn given(&self, pair: &Pair) -> Option<String> {
+        (self.place)(&mut pair.clone()).clone()
+    }
+
+    /// An answer that is good, sooner or later; nothing at the terminal's end.
+    fn ask(&self, from: &mut impl BufRead, to: &mut impl Write) -> io::Result<Option<String>> {
+        loop {
+            let Some(answer) = answer(self.text, self.default, from, to)? else { return Ok(None) };
+            match (self.judge)(&Said::new(self.key, &answer, Origin::from(Cow::Borrowed("typed")))) {
+                Ok(()) => return Ok(Some(answer)),
+                Err(problem) => writeln!(to, "{problem}")?,
+            }
+        }
     }
 }
 
@@ -139,7 +208,7 @@ fn answer(
     write!(to, "{question}{shown}: ")?;
     to.flush()?;
     let mut line = String::new();
-    if from.read_line(&mut line)? == 0 {
+    if from.by_ref().take(LONGEST_LINE).read_line(&mut line)? == 0 {
         return Ok(None);
     }
     let line = line.trim();
@@ -159,6 +228,22 @@ fn host(said: &Said) -> Result<String, Problem> {
             Err(Problem::new(said, "neither a host name nor an address", advice))
         }
     }
+}
+
+/// The reverse proxy runs in a container, whose loopback is not the host's.
+fn gateway(said: &Said) -> Result<String, Problem> {
+    let name = host(said)?;
+    let is_loopback = name.eq_ignore_ascii_case("localhost")
+        || name.parse::<IpAddr>().is_ok_and(|address| address.to_canonical().is_loopback());
+    if is_loopback {
+        let what = "inside the reverse proxy's container this is the container itself";
+        return Err(Problem::new(
+            said,
+            what,
+            "write the gateway's host, or host.docker.internal for this one",
+        ));
+    }
+    Ok(name)
 }
 
 /// A common name that is one word for the acl's list, an environment file and a shell.
@@ -199,78 +284,11 @@ const CLIENT: &str = "reverse-proxy";
 const SERVICE: &str = "http://service:8080";
 const APP_HOST: &str = "application-host";
 
+/// Longer than any name; whoever pastes more is asked again.
+const LONGEST_LINE: u64 = 4096;
+
 /// X.520's upper bound for a common name.
 const LONGEST_NAME: usize = 64;
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn pair(gateway_host: Option<&str>, service: Option<&str>) -> Pair {
-        let (gateway_host, service) = (gateway_host.map(str::to_owned), service.map(str::to_owned));
-        let (reverse_proxy_host, client_name) = (None, None);
-        let out = PathBuf::new();
-        let (gateway_port, listen_port, days) = (8443, 8000, 90);
-        Pair { out, gateway_host, service, reverse_proxy_host, client_name, gateway_port, listen_port, days }
-    }
-
-    #[test]
-    fn what_is_missing_is_asked_for_and_an_empty_line_takes_the_default() {
-        let mut shown = Vec::new();
-        let mut typed = "gateway.example\n\n\norders-app\n".as_bytes();
-        let answers = Answers::asking(&pair(None, None), &mut typed, &mut shown).unwrap();
-        assert_eq!(
-            (answers.gateway_host.as_str(), answers.client_name.as_str()),
-            ("gateway.example", "orders-app")
-        );
-        assert_eq!(answers.service.to_string(), SERVICE);
-        let shown = String::from_utf8(shown).unwrap();
-        assert!(
-            shown.contains("Service behind it, as the gateway reaches it [http://service:8080]: "),
-            "{shown}"
-        );
-    }
-
-    #[test]
-    fn whoever_gave_what_is_needed_is_asked_nothing() {
-        let mut shown = Vec::new();
-        let given = pair(Some("10.0.0.1"), Some("http://service:8080"));
-        Answers::asking(&given, &mut io::empty(), &mut shown).unwrap();
-        assert_eq!(shown, b"");
-    }
-
-    #[test]
-    fn a_terminal_that_closes_is_a_missing_answer() {
-        let refused = Answers::asking(&pair(None, None), &mut io::empty(), &mut io::sink()).unwrap_err();
-        assert!(refused.to_string().starts_with("--gateway-host: not given"), "{refused}");
-    }
-
-    fn check(gateway_host: &str, service: &str, client_name: &str, expected: &str) {
-        let client_name = Some(client_name.to_owned());
-        let pair = Pair { client_name, ..pair(Some(gateway_host), Some(service)) };
-        let refused = Answers::given(&pair).unwrap_err().to_string();
-        assert!(refused.starts_with(expected) && !refused.contains('\n'), "{refused}");
-    }
-
-    #[test]
-    fn what_docker_or_a_shell_would_read_differently_is_refused() {
-        let (host, url) = ("gateway.example", "http://service:8080");
-        check("https://x", url, "app", "gateway_host=https://x (flag --gateway-host): neither a host name");
-        check("", url, "app", "gateway_host= (flag --gateway-host): neither a host name");
-        check(host, "service:8080", "app", "service=service:8080 (flag --service): not a URL; ");
-        check(
-            host,
-            "http://localhost:80",
-            "app",
-            "service=http://localhost:80 (flag --service): inside the gateway's",
-        );
-        check(
-            host,
-            "http://s/$HOME",
-            "app",
-            "service=http://s/$HOME (flag --service): its path has characters",
-        );
-        check(host, url, "a,b", "client_name=a,b (flag --client-name): has other characters than a name may");
-        check(host, url, " ", "client_name= (flag --client-name): not a name for a certificate");
-    }
-}
+mod tests;

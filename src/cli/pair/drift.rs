@@ -1,12 +1,10 @@
 //! In what two halves do not fit together: one function for each thing that must agree.
 //!
-//! Used by `pair::check`. Chains and names are judged by the code that judges them at run time; what stops
-//! the start of one half alone was found by `half`.
+//! Used by `pair::check`. Chains are in `chains`; what stops one half alone was found by `half` and `container`.
 
 use std::time::Duration;
 
 use rustls::pki_types::{CertificateDer, UnixTime};
-use rustls::{CertificateError, Error};
 
 use crate::config::{CaFiles, CredentialFiles, Mode, Said, UpstreamTls};
 use crate::identity::{Certificate, PeerCertificate};
@@ -14,6 +12,8 @@ use crate::policy::Rule;
 use crate::snapshot;
 use crate::tls::credentials::in_words;
 
+use super::chains;
+use super::compose_file::Network;
 use super::half::Half;
 
 /// What one half shows by itself: certificates that end soon, and a trusted CA that has ended.
@@ -21,7 +21,7 @@ pub(super) fn alone(half: &Half, now: UnixTime) -> Vec<String> {
     let own = own_credentials(half).into_iter().map(|files| (files.cert.clone(), Kind::Own));
     let trusted = trusted_cas(half).into_iter().map(|said| (said.clone(), Kind::Trusted));
     let mut findings = Vec::new();
-    for (said, kind) in own.chain(trusted) {
+    for (said, kind) in own.chain(trusted).filter(|(said, _)| half.reads(&[said.key()])) {
         let certificates = snapshot::certificates(&said).unwrap_or_default();
         let certificates = certificates.into_iter().filter_map(|der| Certificate::parse(der).ok());
         findings.extend(certificates.filter_map(|certificate| ends(&certificate, kind, now)).map(|what| {
@@ -47,10 +47,10 @@ pub(super) fn between(a: &Half, b: &Half, now: UnixTime) -> Vec<String> {
     };
     let mut findings = Vec::new();
     findings.extend(ports(near, far));
-    findings.extend(gateway_certificate(near, far, now));
+    findings.extend(chains::gateway(near, far, now));
     match client_certificate(near) {
         Ok(client) => {
-            findings.extend(client.as_ref().and_then(|client| client_trust(near, far, client, now)));
+            findings.extend(client.as_ref().and_then(|client| chains::client(near, far, client, now)));
             findings.extend(client.iter().flat_map(|client| names(far, client)));
         }
         Err(finding) => findings.push(finding),
@@ -72,12 +72,12 @@ pub(super) fn good(a: &Half, b: &Half, now: UnixTime) -> String {
     format!("{} and {} fit together: {target}; the first certificate ends in {left}", near.name, far.name)
 }
 
-/// The port that is called must lead to a listener, and one that speaks the same.
+/// The port that is called must lead to a listener, one that speaks the same, and from where the caller is.
 fn ports(near: &Half, far: &Half) -> Option<String> {
     let target = &near.config().upstream.as_ref()?.target;
     let at = |tls| far.reached_at(tls);
     if at(target.scheme.is_tls()).contains(&target.port) {
-        return None;
+        return published_on_loopback(near, far);
     }
     let (what, advice) = if at(!target.scheme.is_tls()).contains(&target.port) {
         let speaks = if target.scheme.is_tls() { "plain HTTP" } else { "TLS" };
@@ -97,46 +97,28 @@ fn ports(near: &Half, far: &Half) -> Option<String> {
     Some(near.finding("upstream_url", what, advice))
 }
 
-/// The reverse proxy must believe the gateway: its CA, and the name.
-fn gateway_certificate(near: &Half, far: &Half, now: UnixTime) -> Vec<String> {
-    let (Some(tls), Some(shown)) = (upstream_tls(near), &far.config().server_tls) else {
-        return Vec::new();
-    };
-    let (Ok(trust), Ok(name)) = (snapshot::server_trust(tls, now), snapshot::server_name(tls)) else {
-        return Vec::new();
-    };
-    let judge = |files: &CredentialFiles| {
-        let chain = snapshot::certificates(&files.cert).ok()?;
-        let leaf = first(&chain).filter(|leaf| is_current(leaf, now))?;
-        let error = trust.judge(&chain, &name, now).err()?;
-        Some(match error {
-            Error::InvalidCertificate(
-                CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
-            ) => {
-                let names: Vec<_> = leaf.sans().iter().map(ToString::to_string).collect();
-                let what = format!(
-                    "the certificate is not for {}, as {} calls it, but for {}",
-                    tls.server_name,
-                    near.name,
-                    names.join(", ")
-                );
-                far.finding("ssl_cert", what, "have one issued for this name, or call it by one of its own")
-            }
-            Error::InvalidCertificate(CertificateError::UnknownIssuer | CertificateError::BadSignature) => {
-                let what = format!("this did not sign the certificate of {} ({})", far.name, leaf.subject());
-                near.finding(
-                    "upstream_ca_certificates",
-                    what,
-                    "give the CA that signed it, or have it signed by this one",
-                )
-            }
-            error => {
-                let what = format!("{} would refuse this certificate: {error}", near.name);
-                far.finding("ssl_cert", what, "have another one issued")
-            }
-        })
-    };
-    shown.credentials.iter().filter_map(judge).collect()
+/// A port that is published on the host's loopback is for the host alone, and for no container of it.
+fn published_on_loopback(near: &Half, far: &Half) -> Option<String> {
+    let target = &near.config().upstream.as_ref()?.target;
+    if target.is_loopback() && near.network() == Network::Host {
+        return None;
+    }
+    let Some(ports) = far.published(target.scheme.is_tls()) else { return listens_on_loopback(near, far) };
+    let called = || ports.iter().filter(|port| port.published == target.port);
+    let port = called().next().filter(|_| called().all(|port| port.is_loopback()))?;
+    let what = format!("published on loopback alone, where {} does not reach it", near.name);
+    let advice = format!("write {}:{}", port.published, port.target);
+    Some(far.of_compose("ports", &port.text, what, advice))
+}
+
+/// The same of a process without a container.
+fn listens_on_loopback(near: &Half, far: &Half) -> Option<String> {
+    let port = near.config().upstream.as_ref()?.target.port;
+    let mut listeners = far.config().listeners.iter().filter(|listener| listener.address.port() == port);
+    let is_loopback = listeners.all(|listener| listener.address.ip().to_canonical().is_loopback());
+    let what = format!("this is loopback, where {} does not reach it", near.name);
+    let advice = format!("write 0.0.0.0:{port} ssl");
+    (far.service.is_none() && is_loopback).then(|| far.finding("proxy_listen", what, advice))
 }
 
 /// What the reverse proxy presents; nothing where that could not be read, which is told already.
@@ -151,21 +133,11 @@ fn client_certificate(near: &Half) -> Result<Option<PeerCertificate>, String> {
             "set CLIENT_SSL=on, CLIENT_SSL_CERT and CLIENT_SSL_CERT_KEY",
         ));
     };
+    if !near.reads(&["client_ssl_cert"]) {
+        return Ok(None);
+    }
     let chain = snapshot::certificates(&files.cert).unwrap_or_default();
     Ok(PeerCertificate::parse(&chain).ok().flatten())
-}
-
-/// The gateway must believe the reverse proxy.
-fn client_trust(near: &Half, far: &Half, client: &PeerCertificate, now: UnixTime) -> Option<String> {
-    let Some(auth) = &far.config().access.mtls_auth else {
-        let what = "callers are asked for no certificate, so the link is not mutual";
-        return Some(far.finding("mtls_auth_ca_certificates", what, "name the CA of the reverse proxy"));
-    };
-    let verifier = snapshot::verifier(auth, now).ok()?;
-    let untrusted = verifier.verify(client, now).err().filter(|_| is_current(&client.leaf, now))?;
-    let what = format!("this did not sign the certificate of {}: {untrusted}", near.name);
-    let advice = "give the CA that signed it, or have it signed by this one";
-    Some(far.finding("mtls_auth_ca_certificates", what, advice))
 }
 
 /// The names the gateway lets in or believes must be somebody's.
@@ -237,18 +209,18 @@ fn ends(certificate: &Certificate, kind: Kind, now: UnixTime) -> Option<String> 
     }
 }
 
-fn upstream_tls(half: &Half) -> Option<&UpstreamTls> {
+pub(super) fn upstream_tls(half: &Half) -> Option<&UpstreamTls> {
     half.config().upstream.as_ref()?.tls.as_ref()
 }
 
-fn own_credentials(half: &Half) -> Vec<&CredentialFiles> {
+pub(super) fn own_credentials(half: &Half) -> Vec<&CredentialFiles> {
     let presented = upstream_tls(half).and_then(|tls| tls.credentials.as_ref());
     let shown = half.config().server_tls.iter().flat_map(|tls| &tls.credentials);
     presented.into_iter().chain(shown).collect()
 }
 
 /// The CAs that are named; the operating system's are its own business.
-fn trusted_cas(half: &Half) -> Vec<&Said> {
+pub(super) fn trusted_cas(half: &Half) -> Vec<&Said> {
     let callers = half.config().access.mtls_auth.as_ref().map(|auth| &auth.ca_certificates);
     let upstream = upstream_tls(half).map(|tls| &tls.ca_certificates);
     let files = callers.into_iter().chain(upstream).filter_map(|cas| match cas {
@@ -258,12 +230,12 @@ fn trusted_cas(half: &Half) -> Vec<&Said> {
     files.flatten().collect()
 }
 
-fn first(chain: &[CertificateDer<'static>]) -> Option<Certificate> {
+pub(super) fn first(chain: &[CertificateDer<'static>]) -> Option<Certificate> {
     Certificate::parse(chain.first()?.clone()).ok()
 }
 
 /// A certificate outside its time is told once, by the half that shows it.
-fn is_current(certificate: &Certificate, now: UnixTime) -> bool {
+pub(super) fn is_current(certificate: &Certificate, now: UnixTime) -> bool {
     let validity = certificate.validity();
     (validity.not_before..=validity.not_after).contains(&now)
 }

@@ -1,12 +1,12 @@
 //! An environment file, as docker's `env_file:` reads it: one `NAME=value` a line.
 //!
-//! Used by `half`. Quotes around a whole value and a comment behind it are taken off, as compose does; a
-//! name without `=`, which would take its value from the shell of the other host, counts as not said.
+//! Used by `half`, and for `.env`. Quotes around a whole value and a comment behind it are taken off, as compose
+//! does; a name without `=` takes its value from elsewhere.
 
-/// The variables in their order; or the first line that is none.
-pub(super) fn parse(text: &str) -> Result<Vec<(String, String)>, String> {
+/// The variables in their order, `None` for a name alone; or the first line that is none.
+pub(super) fn parse(text: &str) -> Result<Vec<(String, Option<String>)>, String> {
     let mut variables = Vec::new();
-    for (number, line) in (1..).zip(text.lines()) {
+    for (number, line) in (1..).zip(text.trim_start_matches('\u{feff}').lines()) {
         let line = line.trim();
         if line.is_empty() || line.starts_with('#') {
             continue;
@@ -17,8 +17,8 @@ pub(super) fn parse(text: &str) -> Result<Vec<(String, String)>, String> {
         if name.is_empty() || name.contains(char::is_whitespace) {
             return Err(format!("line {number} is not NAME=value"));
         }
-        let Some(value) = value else { continue };
-        let value = unquoted(value.trim()).ok_or_else(|| format!("line {number} ends inside quotes"))?;
+        let inside = || format!("line {number} ends inside quotes");
+        let value = value.map(|value| unquoted(value.trim()).ok_or_else(inside)).transpose()?;
         variables.push((name.to_owned(), value));
     }
     Ok(variables)
@@ -42,14 +42,16 @@ mod tests {
     #[test]
     fn values_as_compose_reads_them() {
         let check = |line: &str, expected: &[(&str, &str)]| {
-            let expected: Vec<_> = expected.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect();
+            let expected: Vec<_> =
+                expected.iter().map(|(n, v)| ((*n).to_owned(), Some((*v).to_owned()))).collect();
             assert_eq!(parse(line), Ok(expected), "{line}");
         };
         check("# A=1\n\n  B=2  \n", &[("B", "2")]);
         check("PROXY_LISTEN=0.0.0.0:8443 ssl http2 # TLS", &[("PROXY_LISTEN", "0.0.0.0:8443 ssl http2")]);
         check("A=\"x # y\"\nB='z'", &[("A", "x # y"), ("B", "z")]);
         check("export A=b=c#d", &[("A", "b=c#d")]);
-        check("FROM_THE_SHELL\nEMPTY=", &[("EMPTY", "")]);
+        check("\u{feff}A=1\r\nEMPTY=\r\n", &[("A", "1"), ("EMPTY", "")]);
+        assert_eq!(parse("FROM_THE_SHELL"), Ok(vec![("FROM_THE_SHELL".to_owned(), None)]));
     }
 
     #[test]

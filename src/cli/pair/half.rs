@@ -8,10 +8,11 @@ use std::path::{Path, PathBuf};
 
 use rustls::pki_types::UnixTime;
 
-use crate::config::{self, Config, Layers, Loaded, Mode, Origin, Problem, Said};
+use crate::config::{self, Caution, Config, Layers, Loaded, Mode, Origin, Problem, Said};
 use crate::snapshot::Snapshot;
 
-use super::compose_file::{self, Service};
+use super::compose_file::{self, Mount, Network, Port, Service, Source};
+use super::container;
 use super::env_file;
 use super::folders::{COMPOSE, ENV};
 
@@ -22,8 +23,16 @@ pub(super) struct Half {
     pub(super) name: String,
     /// The side of the link it is for.
     pub(super) mode: Mode,
+    /// The container; `None` for a process without one.
+    pub(super) service: Option<Service>,
+    /// What the settings became; `None` where the files keep it from starting.
+    pub(super) snapshot: Option<Snapshot>,
+    /// Paths of this machine that were paths in the container.
+    pub(super) mapped: Vec<String>,
+    /// Settings whose files the container cannot read, whatever this process reads in their place.
+    unread: Vec<String>,
+    folder: PathBuf,
     loaded: Loaded,
-    ports: Option<Vec<(u16, u16)>>,
 }
 
 impl Half {
@@ -32,16 +41,36 @@ impl Half {
     pub(super) fn read(folder: &Path, findings: &mut Vec<String>) -> Option<Self> {
         let name = folder.display().to_string();
         let mut found = |what: String| findings.push(format!("{name}: {what}"));
-        let (layers, ports) = layers(folder).map_err(&mut found).ok()?;
+        let (layers, service, mapped) = match layers(folder) {
+            Ok(read) => read,
+            Err(wrong) => {
+                wrong.into_iter().for_each(&mut found);
+                return None;
+            }
+        };
         let loaded = config::load(&layers)
             .map_err(|problems| problems.iter().for_each(|problem| found(problem.to_string())))
             .ok()?;
-        if let Err(problems) = Snapshot::load(&loaded.config, UnixTime::now()) {
-            problems.iter().for_each(|problem| found(problem.to_string()));
-        }
         let mode = loaded.effective.iter().find(|said| said.key() == "mode")?.value();
         let mode = Mode::ALL.into_iter().find(|known| known.name().eq_ignore_ascii_case(mode))?;
-        Some(Self { name, mode, loaded, ports })
+        let folder = folder.to_owned();
+        let mut half =
+            Self { name, mode, service, snapshot: None, mapped, unread: Vec::new(), folder, loaded };
+        // What the container cannot read is not told a second time by what this process can or cannot.
+        let unread = container::unread(&half);
+        let told = |line: &str| unread.iter().any(|(key, _)| line.starts_with(key.as_str()));
+        match Snapshot::load(&half.loaded.config, UnixTime::now()) {
+            Ok(snapshot) => half.snapshot = Some(snapshot),
+            Err(problems) => {
+                let lines = problems.iter().map(ToString::to_string).filter(|line| !told(line));
+                findings.extend(lines.map(|line| format!("{}: {line}", half.name)));
+            }
+        }
+        for (key, finding) in unread {
+            half.unread.push(key);
+            findings.push(finding);
+        }
+        Some(half)
     }
 
     /// What is meant here.
@@ -49,11 +78,45 @@ impl Half {
         &self.loaded.config
     }
 
+    /// What works but weakens security, and what was ignored, by what a start would say.
+    pub(super) fn said_at_start(&self) -> impl Iterator<Item = String> {
+        let cautions = self.config().cautions.iter().map(Caution::to_string);
+        let more = self.snapshot.iter().flat_map(|snapshot| &snapshot.cautions).map(Caution::to_string);
+        cautions.chain(more).chain(self.loaded.warnings.iter().cloned())
+    }
+
+    /// Whether the container reads what these settings name.
+    pub(super) fn reads(&self, keys: &[&str]) -> bool {
+        !self.unread.iter().any(|key| keys.contains(&key.as_str()))
+    }
+
+    /// Where it lies.
+    pub(super) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// A setting as it was said, or would have been.
+    pub(super) fn said(&self, key: &str) -> Said {
+        let said = self.loaded.effective.iter().find(|said| said.key() == key).cloned();
+        said.unwrap_or_else(|| Said::new(key, "", Origin::DEFAULT))
+    }
+
     /// One finding, about a setting of this half by its key.
     pub(super) fn finding(&self, key: &str, what: impl Into<String>, advice: impl Into<String>) -> String {
-        let said = self.loaded.effective.iter().find(|said| said.key() == key).cloned();
-        let said = said.unwrap_or_else(|| Said::new(key, "", Origin::DEFAULT));
-        self.about(&Problem::new(&said, what, advice))
+        self.about(&Problem::new(&self.said(key), what, advice))
+    }
+
+    /// One finding, about what the compose file says.
+    pub(super) fn of_compose(
+        &self,
+        key: &str,
+        value: &str,
+        what: impl Into<String>,
+        advice: impl Into<String>,
+    ) -> String {
+        let file = self.service.as_ref().map_or(COMPOSE, |service| service.file.as_str());
+        let origin = Origin::from(std::borrow::Cow::from(file.to_owned()));
+        self.about(&Problem::new(&Said::new(key, value, origin), what, advice))
     }
 
     /// One finding.
@@ -61,76 +124,97 @@ impl Half {
         format!("{}: {}", self.name, what.to_string())
     }
 
+    /// Whose network it is in.
+    pub(super) fn network(&self) -> Network {
+        self.service.as_ref().map_or(Network::Host, |service| service.network)
+    }
+
+    /// The published ports that lead to listeners with or without TLS; `None` where nobody can know.
+    pub(super) fn published(&self, tls: bool) -> Option<Vec<&Port>> {
+        let listening = self.listening(tls);
+        let ports = self.service.as_ref()?.ports.as_ref()?;
+        Some(ports.iter().filter(|port| listening.contains(&port.target)).collect())
+    }
+
     /// The ports of its host that lead to listeners with or without TLS.
     pub(super) fn reached_at(&self, tls: bool) -> Vec<u16> {
-        let listeners = self.config().listeners.iter().filter(|listener| listener.tls == tls);
-        let listening: Vec<u16> = listeners.map(|listener| listener.address.port()).collect();
-        match &self.ports {
-            None => listening,
-            Some(ports) => ports
-                .iter()
-                .filter(|(_, inside)| listening.contains(inside))
-                .map(|(published, _)| *published)
-                .collect(),
+        match self.published(tls) {
+            None => self.listening(tls),
+            Some(ports) => ports.iter().map(|port| port.published).collect(),
         }
+    }
+
+    fn listening(&self, tls: bool) -> Vec<u16> {
+        let listeners = self.config().listeners.iter().filter(|listener| listener.tls == tls);
+        listeners.map(|listener| listener.address.port()).collect()
     }
 }
 
-type Found = (Layers, Option<Vec<(u16, u16)>>);
+type Read = (Layers, Option<Service>, Vec<String>);
 
-fn layers(folder: &Path) -> Result<Found, String> {
-    let service = match COMPOSE_FILES.iter().map(|name| folder.join(name)).find(|path| path.exists()) {
-        Some(path) => {
-            compose_file::bridge(&read(&path)?).map_err(|what| format!("{}: {what}", file_name(&path)))?
-        }
-        None => Service { env_files: vec![ENV.to_owned()], ..Service::default() },
+fn layers(folder: &Path) -> Result<Read, Vec<String>> {
+    let service = compose_file::bridge(folder)?;
+    let process = [(ENV.to_owned(), true)];
+    let (files, dotenv, mounts, words) = match &service {
+        Some(service) => (&*service.env_files, &*service.dotenv, &*service.mounts, &*service.words),
+        None => (process.as_slice(), [].as_slice(), [].as_slice(), [].as_slice()),
     };
     let mut environment = Vec::new();
-    for name in &service.env_files {
+    for (name, required) in files {
         let path = folder.join(name);
-        environment.extend(env_file::parse(&read(&path)?).map_err(|what| format!("{name}: {what}"))?);
+        if !required && !path.exists() {
+            continue;
+        }
+        let variables = env_file::parse(&read(&path)?).map_err(|what| vec![format!("{name}: {what}")])?;
+        let value =
+            |name: &str| dotenv.iter().rev().find(|(known, _)| known == name).map(|(_, value)| value.clone());
+        environment.extend(
+            variables.into_iter().filter_map(|(name, said)| Some((said.or_else(|| value(&name))?, name))),
+        );
     }
-    environment.extend(service.environment.iter().cloned());
+    let inline = service.iter().flat_map(|service| &service.environment);
+    environment.extend(inline.map(|(name, value)| (value.clone(), name.clone())));
+    let mut mapped = Vec::new();
     let mut last: Vec<(String, std::ffi::OsString)> = Vec::new();
-    for (name, value) in environment {
+    for (value, name) in environment {
         last.retain(|(known, _)| *known != name);
-        last.push((name, outside(&value, &service.mounts, folder).into()));
+        last.push((name, outside(&value, mounts, &mut mapped).into()));
     }
-    let first_word = service.command.first();
-    let mode = Mode::ALL.into_iter().find(|mode| first_word.is_some_and(|word| word == mode.name()));
-    Ok((Layers { mode, environment: last, flags: Vec::new() }, service.ports))
+    let (mode, flags) = super::super::said_on(words).map_err(|what| vec![what])?;
+    let flags = flags.into_iter().map(|(key, value)| (key, outside(&value, mounts, &mut mapped))).collect();
+    Ok((Layers { mode, environment: last, flags }, service, mapped))
 }
 
-fn read(path: &Path) -> Result<String, String> {
-    fs::read_to_string(path).map_err(|error| format!("{} cannot be read: {error}", file_name(path)))
-}
-
-fn file_name(path: &Path) -> String {
-    path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
+fn read(path: &Path) -> Result<String, Vec<String>> {
+    let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy();
+    fs::read_to_string(path).map_err(|error| vec![format!("{name} cannot be read: {error}")])
 }
 
 /// The value with every path that lies under a mount turned into the path on this machine.
-fn outside(value: &str, mounts: &[(String, String)], folder: &Path) -> String {
-    let each =
-        value.split(',').map(|part| host_path(part, mounts, folder).unwrap_or_else(|| part.to_owned()));
+fn outside(value: &str, mounts: &[Mount], mapped: &mut Vec<String>) -> String {
+    let each = value.split(',').map(|part| match host_path(part, mounts) {
+        Some(path) => {
+            mapped.push(path.clone());
+            path
+        }
+        None => part.to_owned(),
+    });
     each.collect::<Vec<_>>().join(",")
 }
 
-/// `None` for what is no path under a mount. The innermost mount wins, as in the container.
-fn host_path(part: &str, mounts: &[(String, String)], folder: &Path) -> Option<String> {
-    let inside = Path::new(part.trim());
-    let under = |(target, source): &(String, String)| {
-        let rest = inside.strip_prefix(target).ok()?;
-        let base = folder.join(source.strip_prefix("./").unwrap_or(source));
-        let path: PathBuf = if rest.as_os_str().is_empty() { base } else { base.join(rest) };
-        Some((target.len(), path))
+/// `None` for what is no path under a mounted file or folder. The innermost mount wins, as in the container,
+/// whose working directory is `/`.
+fn host_path(part: &str, mounts: &[Mount]) -> Option<String> {
+    let inside = Path::new("/").join(part.trim());
+    let under = |mount: &Mount| {
+        let rest = inside.strip_prefix(&mount.inside).ok()?;
+        Some((mount.inside.as_os_str().len(), mount.source.clone(), rest.to_owned()))
     };
-    let (_, path) = mounts.iter().filter_map(under).max_by_key(|(length, _)| *length)?;
+    let (_, source, rest) = mounts.iter().filter_map(under).max_by_key(|(length, ..)| *length)?;
+    let Source::Path(base) = source else { return None };
+    let path = if rest.as_os_str().is_empty() { base } else { base.join(rest) };
     Some(path.display().to_string())
 }
-
-/// In the order in which docker looks for them.
-const COMPOSE_FILES: [&str; 4] = [COMPOSE, "compose.yml", "docker-compose.yaml", "docker-compose.yml"];
 
 #[cfg(test)]
 mod tests {
@@ -138,14 +222,19 @@ mod tests {
 
     #[test]
     fn paths_in_the_container_become_paths_in_the_folder() {
-        let mounts = [("/certs", "./certs"), ("/certs/own", "/srv/own"), ("/run/secrets/k", "k.pem")];
-        let mounts = mounts.map(|(inside, source)| (inside.to_owned(), source.to_owned()));
+        let mounts = [("/certs", "out/certs"), ("/certs/own", "/srv/own"), ("/run/secrets/k", "out/k.pem")];
+        let mut mounts = mounts
+            .map(|(inside, source)| Mount { inside: inside.into(), source: Source::Path(source.into()) })
+            .to_vec();
+        mounts.push(Mount { inside: "/certs/kept".into(), source: Source::Volume("kept".into()) });
         let check = |value: &str, expected: &str| {
-            assert_eq!(outside(value, &mounts, Path::new("out/gateway")), expected);
+            assert_eq!(outside(value, &mounts, &mut Vec::new()), expected);
         };
-        check("/certs/ca.crt", "out/gateway/certs/ca.crt");
-        check("/certs/a.crt,/certs/own/b.crt", "out/gateway/certs/a.crt,/srv/own/b.crt");
-        check("/run/secrets/k", "out/gateway/k.pem");
+        check("/certs/ca.crt", "out/certs/ca.crt");
+        check("certs/ca.crt", "out/certs/ca.crt");
+        check("/certs/a.crt,/certs/own/b.crt", "out/certs/a.crt,/srv/own/b.crt");
+        check("/run/secrets/k", "out/k.pem");
+        check("/certs/kept/x", "/certs/kept/x");
         check("/certsx/ca.crt", "/certsx/ca.crt");
         check("https://gateway:8443/certs/x", "https://gateway:8443/certs/x");
     }

@@ -42,6 +42,7 @@ impl Event {
             E::RequestBody(_) | E::BodyTooLarge(_) | E::BodyTimedOut(_) | E::NoTarget(_) => None,
             E::NameUnknown { .. }
             | E::Unreachable { .. }
+            | E::Itself { .. }
             | E::Handshake(_)
             | E::NotMutual(_)
             | E::Protocol(_)

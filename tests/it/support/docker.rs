@@ -8,8 +8,8 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{LazyLock, OnceLock};
 use std::time::{Duration, Instant};
 
 use super::client::{Answer, parse};
@@ -18,8 +18,12 @@ use super::peers::report;
 /// Containers start and become healthy within this time on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(90);
 
-/// The image under test, and a client: a shell and curl, taken from this machine.
-pub const IMAGE: &str = "mtls-bridge:test";
+/// The image under test: the one that `MTLS_BRIDGE_IMAGE` names, as for the compose files, or one that is made here.
+pub static IMAGE: LazyLock<String> =
+    LazyLock::new(|| std::env::var(NAMED).unwrap_or_else(|_| "mtls-bridge:test".to_owned()));
+const NAMED: &str = "MTLS_BRIDGE_IMAGE";
+
+/// A client: a shell and curl, taken from this machine.
 pub const CLIENT_IMAGE: &str = "mtls-bridge-client:test";
 
 /// Whether docker runs here, with both images made. A test that gets `false` returns.
@@ -28,7 +32,9 @@ pub fn available() -> bool {
     let ready = *READY.get_or_init(|| {
         let runs = succeeds(Command::new("docker").arg("info")) && compose_command().is_some();
         if runs {
-            make_image();
+            if std::env::var_os(NAMED).is_none() {
+                make_image();
+            }
             make_client_image();
         }
         runs
@@ -90,7 +96,7 @@ fn make_image() {
     fs::copy(target_dir.join(host).join("release/mtls-bridge"), context.join("mtls-bridge")).unwrap();
     fs::copy("/etc/ssl/certs/ca-certificates.crt", trusted.join("ca-certificates.crt")).unwrap();
     run(Command::new("docker")
-        .args(["build", "--quiet", "--target", "prebuilt", "--tag", IMAGE, "--file"])
+        .args(["build", "--quiet", "--target", "prebuilt", "--tag", &IMAGE, "--file"])
         .arg(root().join("compose/Dockerfile"))
         .arg(&context));
 }
@@ -136,7 +142,7 @@ impl Project {
     pub fn new(file: &str, environment: &[(&str, &str)]) -> Self {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        let images = [("MTLS_BRIDGE_IMAGE", IMAGE), ("APP_IMAGE", CLIENT_IMAGE)];
+        let images = [(NAMED, IMAGE.as_str()), ("APP_IMAGE", CLIENT_IMAGE)];
         let environment = images.iter().chain(environment);
         Self {
             name: format!("mtls-bridge-test-{}-{number}", std::process::id()),
