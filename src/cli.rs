@@ -246,8 +246,12 @@ fn mode_named(name: Option<&str>) -> Option<Mode> {
 /// Asks where this container's configuration says that status is told. The rest of it, even the
 /// mode, may be on the command line of the bridge, which is not seen from here.
 fn healthcheck(layers: &Layers) -> Result<(), Failure> {
-    let address = config::status_listen(layers)?;
-    let address =
-        address.ok_or_else(|| anyhow::anyhow!("status_listen is off, so there is nobody to ask"))?;
-    Ok(healthcheck::run(address)?)
+    let addresses = config::status_listen(layers)?;
+    let nobody = || anyhow::anyhow!("status_listen is off, so there is nobody to ask");
+    let first = *addresses.first().ok_or_else(nobody)?;
+    // Where the mode is not known, either may be there, or both: then both must be well.
+    let there: Vec<_> =
+        addresses.into_iter().filter(|address| healthcheck::is_anybody_at(*address)).collect();
+    let asked = if there.is_empty() { vec![first] } else { there };
+    Ok(asked.into_iter().try_for_each(healthcheck::run)?)
 }

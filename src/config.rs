@@ -125,6 +125,8 @@ pub struct MtlsAuth {
     pub ca_certificates: CaFiles,
     /// An intermediate listed among the CAs is enough as an anchor.
     pub allow_partial_chain: bool,
+    /// Intermediate CAs allowed between a certificate and the CA it leads to; `None` for any number.
+    pub verify_depth: Option<u32>,
     /// What of the certificate becomes the caller's group; `None` for no group.
     pub group_by: Option<GroupBy>,
 }

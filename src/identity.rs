@@ -14,7 +14,7 @@ pub mod nginx;
 mod peer;
 mod san;
 
-pub use self::certificate::{Certificate, Malformed, Validity};
+pub use self::certificate::{Certificate, Malformed, Side, Validity};
 pub use self::distinguished_name::DistinguishedName;
 pub use self::escape::header_value;
 pub use self::header_format::HeaderFormat;

@@ -12,6 +12,7 @@ pub mod client;
 mod dial;
 pub mod error;
 pub mod exchange;
+pub mod flow_control;
 mod forward;
 pub mod health;
 mod http1;

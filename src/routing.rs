@@ -4,12 +4,15 @@
 //! other as with Kong 3.9's default router (`traditional_compatible`: kong/router/transform.lua), and
 //! the path a route is chosen by is the path that is sent on.
 
+mod equals;
 mod fit;
 mod header_rule;
 mod host;
 mod hosts;
 mod literals;
+mod name_pattern;
 mod normal;
+mod order;
 pub mod path;
 mod path_pattern;
 mod prefixes;
@@ -22,9 +25,11 @@ use std::sync::Arc;
 
 use http::{HeaderMap, Method};
 
+pub use self::equals::equals;
 pub use self::fit::Fit;
 pub use self::header_rule::HeaderRule;
 pub use self::host::HostPattern;
+pub use self::name_pattern::is_host;
 pub use self::normal::normalise;
 pub use self::path_pattern::PathPattern;
 pub use self::protocols::{Protocol, Protocols};
@@ -37,6 +42,8 @@ pub use self::sni::Sni;
 pub struct Route {
     /// For logs.
     pub name: Arc<str>,
+    /// Its UUID: of routes of the same priority, the higher goes first.
+    pub id: u128,
     /// Which requests.
     pub rule: Rule,
     /// Whether the part of the path that matched is left out on the way to the service.
@@ -57,6 +64,7 @@ impl Route {
     pub fn everything(service: usize, policy: usize) -> Self {
         Self {
             name: "everything".into(),
+            id: 0,
             rule: Rule { path_handling: PathHandling::Kept, ..Rule::default() },
             strip_path: false,
             preserve_host: false,
@@ -120,13 +128,20 @@ impl Found<'_> {
     }
 }
 
-/// What is wrong with a part of a rule, and what would be right, in one line.
+/// What is wrong with a part of a rule, and what to do.
+///
+/// What was written is not quoted: where a sentence needs it, it begins with `it`.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct Invalid(String);
+#[error("{what}; {advice}")]
+pub struct Invalid {
+    /// What is wrong.
+    pub what: String,
+    /// What would be right.
+    pub advice: &'static str,
+}
 
 impl Invalid {
-    fn new(reason: impl Into<String>) -> Self {
-        Self(reason.into())
+    fn new(what: impl Into<String>, advice: &'static str) -> Self {
+        Self { what: what.into(), advice }
     }
 }

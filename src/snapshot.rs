@@ -12,6 +12,7 @@ mod dates;
 mod declared;
 mod files;
 mod listener;
+mod presented;
 mod rest;
 mod service;
 mod target;
@@ -50,7 +51,8 @@ pub struct Snapshot {
     pub policies: Vec<Arc<Policy>>,
     /// Who may learn that there is no such route; `None`: everybody.
     pub gate: Option<Arc<Policy>>,
-    /// What of a declarative file works but weakens security, and what has lapsed and is left out.
+    /// What of a declarative file works but weakens security, what has lapsed and is left out, and what of our
+    /// certificates others will refuse.
     pub cautions: Vec<Caution>,
     /// The TLS of our listeners, if any has TLS.
     pub listener_tls: Option<ServerConfigs>,
@@ -91,9 +93,7 @@ impl Snapshot {
             None => settled(config, &dates),
         });
         let Some(mut described) = described else {
-            if let Some(tls) = &config.server_tls {
-                problems.append(listener::examine(tls, &dates));
-            }
+            problems.append(examine_at(&Files::of(config), &dates));
             return Err(problems);
         };
         let listener_tls = match &config.server_tls {
@@ -109,7 +109,7 @@ impl Snapshot {
             reserved: Arc::new(Reserved::new(policies.flat_map(|policy| policy.reserved()))),
             policies: described.policies,
             gate: described.gate,
-            cautions: described.cautions,
+            cautions: described.cautions.into_iter().chain(presented::cautions(config)).collect(),
             listener_tls,
             real_ip: real_ip(&config.forwarding),
             forwarding: config.forwarding.clone(),
@@ -151,17 +151,25 @@ fn settled(config: &Config, dates: &Dates) -> Result<Declared, Problems> {
 /// What is wrong with the files of a configuration that is refused for other reasons.
 #[must_use]
 pub fn examine(files: &Files, now: UnixTime) -> Problems {
-    let (mut problems, dates) = (Problems::default(), Dates::at_start(now));
-    problems.collect(files::credentials(&files.listeners, Side::Server, &dates));
+    examine_at(files, &Dates::at_start(now))
+}
+
+fn examine_at(files: &Files, dates: &Dates) -> Problems {
+    let mut problems = Problems::default();
+    problems.collect(files::credentials(&files.listeners, Side::Server, dates));
     if let Some(cas) = &files.callers {
-        let read = access::caller_cas(cas, &dates);
-        problems.collect(read.and_then(|cas| cas.trust(&dates, |_| Ok(()))));
+        let read = access::caller_cas(cas, dates);
+        problems.collect(read.and_then(|cas| cas.trust(dates, |_| Ok(()))));
     }
     if let Some(cas) = &files.upstream {
-        problems.collect(service::upstream_cas(cas, &dates));
+        problems.collect(service::upstream_cas(cas, dates));
     }
     if let Some(pair) = &files.client {
-        problems.collect(files::credentials(std::slice::from_ref(pair), Side::Client, &dates));
+        problems.collect(files::credentials(std::slice::from_ref(pair), Side::Client, dates));
+    }
+    let declared = files.declared.as_ref().and_then(|config| Some((config, config.declarative.as_ref()?)));
+    if let Some(Err(more)) = declared.map(|(config, source)| Declared::load(config, source, dates)) {
+        problems.append(more);
     }
     problems
 }

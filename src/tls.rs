@@ -9,6 +9,7 @@ pub mod client;
 pub mod credentials;
 pub mod lapse;
 pub mod pem;
+mod possession;
 pub mod read_ahead;
 pub mod revocation;
 pub mod server;

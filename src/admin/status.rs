@@ -149,14 +149,28 @@ impl Facts {
     }
 
     fn ready(&self) -> Response<Full<Bytes>> {
-        let told = json!({"ready": self.is_ready(), "pending": self.readiness.pending()});
-        self.judged(self.is_ready(), told)
+        let mut told = json!({"ready": self.is_ready(), "pending": self.readiness.pending()});
+        self.add_ended(&mut told);
+        page(fine_if(self.is_ready()), &told)
     }
 
     /// Alive unless a part of the program has ended by itself; a drain is no reason to kill it.
     fn live(&self) -> Response<Full<Bytes>> {
         let is_live = self.ended().is_empty();
-        self.judged(is_live, json!({"live": is_live}))
+        let mut told = json!({"live": is_live});
+        self.add_ended(&mut told);
+        page(fine_if(is_live), &told)
+    }
+
+    fn ended(&self) -> Vec<String> {
+        self.vitals.ended().iter().map(ToString::to_string).collect()
+    }
+
+    fn add_ended(&self, told: &mut serde_json::Value) {
+        let ended = self.ended();
+        if !ended.is_empty() {
+            told["ended"] = ended.into();
+        }
     }
 
     /// Ready, and not without its link for too long. Readiness itself does not follow the link: what is
@@ -165,22 +179,16 @@ impl Facts {
         let away =
             self.contact.away().filter(|away| self.healthcheck_link_timeout.is_some_and(|most| *away > most));
         let healthy = self.is_ready() && away.is_none();
-        let (pending, away) = (self.readiness.pending(), away.map(|away| away.as_secs()));
-        self.judged(healthy, json!({"healthy": healthy, "pending": pending, "link_away_seconds": away}))
+        let away = away.map(|away| away.as_secs());
+        let pending = self.readiness.pending();
+        let mut told = json!({"healthy": healthy, "pending": pending, "link_away_seconds": away});
+        self.add_ended(&mut told);
+        page(fine_if(healthy), &told)
     }
+}
 
-    fn ended(&self) -> Vec<String> {
-        self.vitals.ended().iter().map(ToString::to_string).collect()
-    }
-
-    /// A page with a verdict; it says also what has ended.
-    fn judged(&self, good: bool, mut told: serde_json::Value) -> Response<Full<Bytes>> {
-        let ended = self.ended();
-        if !ended.is_empty() {
-            told["ended"] = ended.into();
-        }
-        page(if good { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }, &told)
-    }
+fn fine_if(fine: bool) -> StatusCode {
+    if fine { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }
 }
 
 fn page(status: StatusCode, body: &serde_json::Value) -> Response<Full<Bytes>> {

@@ -30,6 +30,12 @@ pub fn run(status_listen: SocketAddr) -> anyhow::Result<()> {
     }
 }
 
+/// Whether something listens there.
+#[must_use]
+pub fn is_anybody_at(status_listen: SocketAddr) -> bool {
+    TcpStream::connect_timeout(&reachable(status_listen), TOTAL_TIMEOUT).is_ok()
+}
+
 fn reachable(listen: SocketAddr) -> SocketAddr {
     match listen {
         SocketAddr::V4(v4) if v4.ip().is_unspecified() => (Ipv4Addr::LOCALHOST, v4.port()).into(),
@@ -84,9 +90,9 @@ fn unhealthy(body: &str) -> String {
     #[derive(serde::Deserialize)]
     struct Health {
         pending: Vec<String>,
-        link_away_seconds: Option<u64>,
         #[serde(default)]
         ended: Vec<String>,
+        link_away_seconds: Option<u64>,
     }
     match serde_json::from_str::<Health>(body) {
         Ok(health) if !health.ended.is_empty() => {

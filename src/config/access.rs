@@ -33,6 +33,11 @@ pub(super) struct AccessSettings {
     #[arg(long, value_name = "on|off", default_value = "off")]
     pub(super) mtls_auth_allow_partial_chain: Said,
 
+    /// How many intermediate CAs may be between a caller's certificate and the CA it leads to; nginx's
+    /// `ssl_verify_depth`. Without it, any number that fits into a handshake.
+    #[arg(long, value_name = "N")]
+    pub(super) mtls_auth_verify_depth: Option<Said>,
+
     /// Whether the names of the accepted CAs are sent to the client in the handshake.
     #[arg(long, value_name = "on|off", default_value = "off")]
     pub(super) mtls_auth_send_ca_dn: Said,
@@ -56,16 +61,15 @@ pub(super) struct AccessSettings {
 }
 
 impl Access {
-    /// `None` after a problem. `certificate_required`: this mode is for callers with one. `declared`: a file
-    /// says whose certificates are accepted.
+    /// After a problem, as far as it was told. `certificate_required`: this mode is for callers with one.
+    /// `declared`: a file says whose certificates are accepted.
     pub(super) fn compile(
         settings: &AccessSettings,
         revocation: Revocation,
         certificate_required: bool,
         declared: bool,
         problems: &mut Problems,
-    ) -> Option<Self> {
-        let before = problems.iter().count();
+    ) -> Self {
         match declared {
             true => undeclared(settings, problems),
             false => problems.value(unsupported(settings)),
@@ -75,13 +79,13 @@ impl Access {
         if settings.mtls_auth_ca_certificates.is_none() {
             without_cas(settings, certificate_required, declared, problems);
         }
-        (problems.iter().count() == before).then_some(Self {
+        Self {
             mtls_auth,
             acl,
             revocation,
             certificate_required,
             handshake_refuses: refuses(&settings.mtls_auth_handshake),
-        })
+        }
     }
 }
 
@@ -121,13 +125,15 @@ fn mtls_auth(settings: &AccessSettings, problems: &mut Problems) -> Option<MtlsA
         let advice = "set MTLS_AUTH_AUTHENTICATED_GROUP_BY to CN or DN";
         problems.push(Problem::new(said, "no caller has a group", advice));
     }
+    let depth = settings.mtls_auth_verify_depth.as_ref();
+    let verify_depth = depth.and_then(|said| problems.note(value::count(said, 0..=DEEPEST)));
     let ca_certificates = problems.note(cas(settings.mtls_auth_ca_certificates.as_ref()?))?;
-    Some(MtlsAuth { ca_certificates, allow_partial_chain, group_by })
+    Some(MtlsAuth { ca_certificates, allow_partial_chain, verify_depth, group_by })
 }
 
 pub(super) fn cas(said: &Said) -> Result<CaFiles, Problem> {
     match CaFiles::parse(said)? {
-        CaFiles::System(_) => {
+        CaFiles::System(_) | CaFiles::SystemAnd(..) => {
             Err(Problem::new(said, "public CAs sign for anyone", "name the CA that signs your clients"))
         }
         own @ CaFiles::Pem(_) => Ok(own),
@@ -139,9 +145,15 @@ fn undeclared(settings: &AccessSettings, problems: &mut Problems) {
     let defaults = [
         &settings.mtls_auth_authenticated_group_by,
         &settings.mtls_auth_send_ca_dn,
+        &settings.mtls_auth_skip_consumer_lookup,
         &settings.acl_hide_groups_header,
     ];
-    let chosen = defaults.into_iter().filter(|said| !said.origin().is_default());
+    // Callista's plugin trusts the CAs of the settings, and judges by these.
+    let of_the_cas =
+        [Some(&settings.mtls_auth_allow_partial_chain), settings.mtls_auth_verify_depth.as_ref()];
+    let of_the_cas =
+        of_the_cas.into_iter().flatten().filter(|_| settings.mtls_auth_ca_certificates.is_none());
+    let chosen = defaults.into_iter().chain(of_the_cas).filter(|said| said.origin().is_chosen());
     for said in [&settings.acl_allow, &settings.acl_deny].into_iter().flatten().chain(chosen) {
         let advice = "write it in a plugin there, and remove it here";
         problems.push(Problem::new(said, "the declarative file says who may pass", advice));
@@ -165,6 +177,9 @@ fn without_cas(
         return;
     }
     let advice = "set MTLS_AUTH_CA_CERTIFICATES, or remove it";
+    if let Some(said) = &settings.mtls_auth_verify_depth {
+        problems.push(Problem::new(said, "no certificate is asked for", advice));
+    }
     for said in [&settings.acl_allow, &settings.acl_deny].into_iter().flatten() {
         problems.push(Problem::new(said, "nobody has a group, because no certificate is asked for", advice));
     }
@@ -198,6 +213,9 @@ fn groups(said: &Said) -> Result<Vec<String>, Problem> {
     Ok(groups)
 }
 
+/// More than any chain has; Kong's bound of `tls_verify_depth`.
+const DEEPEST: u32 = 64;
+
 /// Values of Kong's that this version cannot keep.
 fn unsupported(settings: &AccessSettings) -> Result<(), Problem> {
     let skip = &settings.mtls_auth_skip_consumer_lookup;
@@ -227,6 +245,7 @@ mod tests {
             mtls_auth_handshake: default("mtls_auth_handshake", "request"),
             mtls_auth_authenticated_group_by: default("mtls_auth_authenticated_group_by", "CN"),
             mtls_auth_allow_partial_chain: default("mtls_auth_allow_partial_chain", "off"),
+            mtls_auth_verify_depth: said("mtls_auth_verify_depth"),
             mtls_auth_send_ca_dn: default("mtls_auth_send_ca_dn", "off"),
             mtls_auth_skip_consumer_lookup: default("mtls_auth_skip_consumer_lookup", "on"),
             acl_allow: said("acl_allow"),
@@ -259,7 +278,7 @@ mod tests {
     fn groups_that_may_pass() {
         let of = |pair| {
             let settings = settings(&[CA, pair]);
-            Access::compile(&settings, unchecked(), true, false, &mut Problems::default()).unwrap().acl
+            Access::compile(&settings, unchecked(), true, false, &mut Problems::default()).acl
         };
         let acl =
             |rule| Some(Acl { rule, hide_groups_header: false, always_use_authenticated_groups: false });

@@ -1,11 +1,11 @@
-//! Settings that work but weaken security, each with the reason and what would be better.
+//! Settings that work but weaken security or were hardly meant, each with the reason and what would be better.
 //!
-//! Used by `compile`; `insecure=refuse` makes problems of them.
+//! Used by `compile`; `insecure=refuse` makes problems of the weaknesses.
 
 use super::mode::Mode;
 use super::problem::{Caution, Said};
 use super::settings::Settings;
-use super::{Config, upstream_tls};
+use super::{Config, upstream_tls, value};
 
 /// Every caution about a configuration that is otherwise right.
 pub(super) fn cautions(mode: Mode, settings: &Settings, config: &Config) -> Vec<Caution> {
@@ -15,6 +15,7 @@ pub(super) fn cautions(mode: Mode, settings: &Settings, config: &Config) -> Vec<
     cautions.extend(nothing_presented(settings, config));
     cautions.extend(unverified(settings, config));
     cautions.extend(everybody_trusted(settings, config));
+    cautions.extend(hardly_a_wait(settings));
     cautions
 }
 
@@ -33,7 +34,8 @@ fn listeners(settings: &Settings, config: &Config) -> Vec<Caution> {
 fn nobody_gets_in(settings: &Settings, config: &Config) -> Option<Caution> {
     let said = settings.access.mtls_auth_ca_certificates.as_ref()?;
     let what = "no listener has `ssl`, so every request is refused with 401";
-    config.server_tls.is_none().then(|| Caution::new(said, what, "add `ssl` to PROXY_LISTEN"))
+    let is_plain = config.server_tls.is_none() && !config.listeners.is_empty();
+    is_plain.then(|| Caution::new(said, what, "add `ssl` to PROXY_LISTEN"))
 }
 
 /// A gateway's services are usually beside it; a reverse proxy's upstream is on another host.
@@ -66,3 +68,27 @@ fn everybody_trusted(settings: &Settings, config: &Config) -> Option<Caution> {
     let what = "every client's forwarding headers are believed";
     everybody.then(|| Caution::new(said, what, "name the proxies in front, or use TRUSTED_PEERS"))
 }
+
+/// `READ_TIMEOUT=5` was probably meant to be seconds.
+fn hardly_a_wait(settings: &Settings) -> impl Iterator<Item = Caution> {
+    let (upstream, revocation) = (&settings.upstream, &settings.revocation);
+    let in_milliseconds = [
+        &upstream.connect_timeout,
+        &upstream.read_timeout,
+        &upstream.write_timeout,
+        &revocation.mtls_auth_http_timeout,
+        &revocation.mtls_auth_cert_cache_ttl,
+    ];
+    in_milliseconds.into_iter().filter_map(|said| {
+        let number = value::bare_number(said).filter(|number| (1..FEW_MILLISECONDS).contains(number))?;
+        let what = format!("a bare number is milliseconds here, as in Kong, so this is {number} ms");
+        Some(Caution::of_use(
+            said,
+            what,
+            format!("write {number}s for seconds, or {number}ms if that is meant"),
+        ))
+    })
+}
+
+/// Nobody waits for less, and nobody who means seconds writes more.
+const FEW_MILLISECONDS: u64 = 100;

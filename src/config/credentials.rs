@@ -22,29 +22,46 @@ pub enum CaFiles {
     System(Said),
     /// These CAs only; each reference may hold several. Never empty.
     Pem(Vec<Said>),
+    /// Those of the operating system, and these. Never empty.
+    SystemAnd(Said, Vec<Said>),
 }
 
 impl CaFiles {
-    /// What was said: `system`, or each reference.
-    pub fn said(&self) -> &[Said] {
+    /// `system`, where the CAs of the operating system are trusted.
+    pub fn system(&self) -> Option<&Said> {
         match self {
-            Self::System(said) => std::slice::from_ref(said),
-            Self::Pem(said) => said,
+            Self::System(said) | Self::SystemAnd(said, _) => Some(said),
+            Self::Pem(_) => None,
         }
     }
 
-    /// `system`, or a comma list of references.
+    /// The references to CAs that are named.
+    pub fn own(&self) -> &[Said] {
+        match self {
+            Self::System(_) => &[],
+            Self::Pem(said) | Self::SystemAnd(_, said) => said,
+        }
+    }
+
+    /// What was said: `system` alone, or each reference.
+    pub fn said(&self) -> &[Said] {
+        match self {
+            Self::System(said) => std::slice::from_ref(said),
+            Self::Pem(said) | Self::SystemAnd(_, said) => said,
+        }
+    }
+
+    /// A comma list of references, of which `system` may be one.
     pub(super) fn parse(said: &Said) -> Result<Self, Problem> {
-        let references = value::list(said);
-        let system = references.iter().filter(|part| part.value().eq_ignore_ascii_case("system")).count();
-        match references.len() {
-            0 => Err(Problem::new(said, "names no certificate", "write a path, PEM text or base64 of PEM")),
-            1 if system == 1 => Ok(Self::System(said.clone())),
-            _ if system > 0 => {
-                let advice = "write `system` alone, or only your own CAs";
-                Err(Problem::new(said, "`system` among other CAs", advice))
+        let is_system = |part: &Said| part.value().eq_ignore_ascii_case("system");
+        let (system, own): (Vec<_>, Vec<_>) = value::list(said).into_iter().partition(is_system);
+        match (system.into_iter().next(), own) {
+            (None, own) if own.is_empty() => {
+                Err(Problem::new(said, "names no certificate", "write a path, PEM text or base64 of PEM"))
             }
-            _ => Ok(Self::Pem(references)),
+            (None, own) => Ok(Self::Pem(own)),
+            (Some(_), own) if own.is_empty() => Ok(Self::System(said.clone())),
+            (Some(system), own) => Ok(Self::SystemAnd(system, own)),
         }
     }
 }
@@ -58,7 +75,10 @@ mod tests {
         let said = Said::new("upstream_ca_certificates", value, Origin::DEFAULT);
         let actual = match CaFiles::parse(&said) {
             Ok(CaFiles::System(_)) => Ok(Vec::new()),
-            Ok(CaFiles::Pem(references)) => Ok(references.iter().map(|s| s.value().to_owned()).collect()),
+            Ok(cas @ CaFiles::Pem(_)) => Ok(cas.said().iter().map(|s| s.value().to_owned()).collect()),
+            Ok(CaFiles::SystemAnd(system, own)) => {
+                Ok([system].iter().chain(&own).map(|s| s.value().to_owned()).collect())
+            }
             Err(problem) => Err(problem.to_string()),
         };
         let expected = expected.map(|references| references.iter().map(|r| (*r).to_owned()).collect());
@@ -71,9 +91,8 @@ mod tests {
         check("System", Ok(&[]));
         check("/a.pem", Ok(&["/a.pem"]));
         check("/a.pem, /b.pem", Ok(&["/a.pem", "/b.pem"]));
-        let line =
-            "system,/a (default): `system` among other CAs; write `system` alone, or only your own CAs";
-        check("system,/a", Err(line));
+        check("system,/a.pem", Ok(&["system", "/a.pem"]));
+        check("/a.pem, SYSTEM, /b.pem", Ok(&["SYSTEM", "/a.pem", "/b.pem"]));
         let line = ", (default): names no certificate; write a path, PEM text or base64 of PEM";
         check(",", Err(line));
     }

@@ -57,11 +57,11 @@ pub(super) struct ForwardingSettings {
 }
 
 impl Forwarding {
-    /// `None` after a problem.
-    pub(super) fn compile(settings: &ForwardingSettings, problems: &mut Problems) -> Option<Self> {
+    /// After a problem, as far as it was told.
+    pub(super) fn compile(settings: &ForwardingSettings, problems: &mut Problems) -> Self {
         let real_ip_header = problems.note(header_name(&settings.real_ip_header));
         let upstream = problems.value(tokens(&settings.headers_upstream, &[("X-Kong-Request-Id", ())]));
-        Some(Self {
+        Self {
             identity_headers: problems.value(tokens(&settings.identity_headers, FORMATS)),
             trusted_ips: networks(settings.trusted_ips.as_ref(), problems),
             real_ip_recursive: problems.value(value::switch(&settings.real_ip_recursive)),
@@ -69,8 +69,8 @@ impl Forwarding {
             preserve_host: problems.value(value::switch(&settings.preserve_host)),
             response_headers: response_headers(&problems.value(tokens(&settings.headers, TOKENS))),
             request_id_upstream: !upstream.is_empty(),
-            real_ip_header: real_ip_header?,
-        })
+            real_ip_header: real_ip_header.unwrap_or(http::HeaderName::from_static("x-real-ip")),
+        }
     }
 }
 

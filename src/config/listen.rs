@@ -19,7 +19,8 @@ pub(super) struct ListenSettings {
     #[arg(long, value_name = "LISTEN")]
     pub(super) proxy_listen: Option<Said>,
 
-    /// Where `/status`, `/status/ready`, `/status/live` and `/status/health` answer, in plain HTTP; or `off`.
+    /// Where `/status`, `/status/ready`, `/status/live` and `/status/health` answer, in plain
+    /// HTTP; or `off`.
     #[arg(long, value_name = "LISTEN", default_value = "127.0.0.1:8007")]
     pub(super) status_listen: Said,
 

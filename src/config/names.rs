@@ -1,19 +1,25 @@
 //! What a key may be called: its own name, Kong's, and names close enough to be a slip.
 //!
-//! Used by `source`, where names come in, and by the reference page.
+//! Used by `source`, where names come in, and by the reference page. `kong` and `nginx` hold the names of
+//! Kong's users, `near` what may be a slip, `others` what is certainly somebody else's.
 
-use strsim::damerau_levenshtein;
+pub(super) mod kong;
+mod near;
+pub(super) mod nginx;
+mod others;
 
 use super::problem::{Origin, Problem, Said};
 use super::settings::known;
+
+pub(super) use self::near::{Suspicion, suspicion};
 
 /// What a name in a file or in the environment stands for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Name {
     /// A setting.
     Setting(&'static str),
-    /// A setting, under a name that Kong users have for it.
-    Alias(&'static str),
+    /// One of Kong's: [`kong::meaning`] says what it comes to with its value.
+    Kong,
     /// A part of the contract that this version cannot keep.
     Unsupported(&'static Unsupported),
 }
@@ -22,12 +28,11 @@ impl Name {
     /// `key` is lower case with `_`.
     pub(super) fn of(key: &str) -> Option<Self> {
         let setting = known().iter().find(|declared| declared.key == key);
-        let alias = ALIASES.iter().find(|(alias, _)| *alias == key);
         let unsupported = UNSUPPORTED.iter().find(|unsupported| unsupported.key == key);
         setting
             .map(|declared| Self::Setting(&declared.key))
-            .or_else(|| alias.map(|(_, key)| Self::Alias(key)))
             .or_else(|| unsupported.map(Self::Unsupported))
+            .or_else(|| kong::knows(key).then_some(Self::Kong))
     }
 }
 
@@ -50,12 +55,32 @@ impl Variable {
         }
         let (kong, bare) = variable.strip_prefix(KONG).map_or((false, variable), |bare| (true, bare));
         let key = bare.to_ascii_lowercase();
-        if let Some(name) = Name::of(&key) {
+        let ours = |key: &str| {
+            let is_kongs = || (kong || kong::is_unmistakable(key)) && !others::is_anothers(variable, "");
+            Name::of(key).filter(|name| *name != Name::Kong || is_kongs())
+        };
+        if let Some(name) = ours(&key) {
             return Some(Self { name, kong, file: false });
         }
-        let name = Name::of(key.strip_suffix("_file")?)?;
-        Some(Self { name, kong, file: true })
+        if let Some(name) = key.strip_suffix("_file").and_then(ours) {
+            return Some(Self { name, kong, file: true });
+        }
+        // Of nginx's directives, what is not known decides.
+        let is_directive = kong && key.starts_with(nginx::NGINX) && !others::is_anothers(variable, "");
+        is_directive.then_some(Self { name: Name::Kong, kong, file: false })
     }
+
+    /// The key of that variable: lower case, without `KONG_` and `_FILE`.
+    pub(super) fn key(self, variable: &str) -> String {
+        let bare = if self.kong { variable.strip_prefix(KONG).unwrap_or(variable) } else { variable };
+        let bare = if self.file { bare.strip_suffix("_FILE").unwrap_or(bare) } else { bare };
+        bare.to_ascii_lowercase()
+    }
+}
+
+/// Whether a setting says who may pass.
+pub(super) fn is_access(key: &str) -> bool {
+    key.starts_with("acl_") || key.starts_with("mtls_auth_") || key == "authenticate_before_routing"
 }
 
 /// A key of the contract that is refused, not ignored: most are rules about who may pass.
@@ -66,6 +91,8 @@ pub(super) struct Unsupported {
     harmless: Option<&'static str>,
     /// What to do without it.
     pub(super) advice: &'static str,
+    /// A `kong.conf` says it for Kong, not for us; no rule is lost with it.
+    pub(super) is_kongs_own: bool,
 }
 
 impl Unsupported {
@@ -79,41 +106,10 @@ impl Unsupported {
     }
 }
 
-/// The setting that was probably meant.
-pub(super) fn meant(key: &str) -> Option<&'static str> {
-    let unsupported = UNSUPPORTED.iter().map(|unsupported| unsupported.key);
-    let aliases = ALIASES.iter().map(|(alias, _)| *alias);
-    let names = known().iter().map(|declared| declared.key.as_str()).chain(unsupported).chain(aliases);
-    let near = names.map(|name| (damerau_levenshtein(key, name), name)).min_by_key(|(distance, _)| *distance);
-    near.filter(|(distance, name)| *distance <= slips(name)).map(|(_, name)| name)
-}
-
-/// How many slips a name of that length forgives.
-fn slips(name: &str) -> usize {
-    if name.len() < LONG { 1 } else { 2 }
-}
-
-/// The warning about a variable that is not ours but looks like it.
-pub(super) fn suspicion(variable: &str) -> Option<String> {
-    if OTHERS.contains(&variable) {
-        return None;
-    }
-    let kong = variable.strip_prefix(KONG);
-    let key = kong.unwrap_or(variable).to_ascii_lowercase();
-    let meant = meant(&key).or_else(|| meant(key.strip_suffix("_file")?));
-    match (kong, meant) {
-        (_, Some(meant)) if kong.is_some() || meant.contains('_') => {
-            let meant = meant.to_uppercase();
-            Some(format!("{variable} is not a setting and was ignored; did you mean {meant}?"))
-        }
-        (Some(_), _) => Some(format!("{variable} is not a setting of mtls-bridge and was ignored")),
-        _ => None,
-    }
-}
-
 /// The problem with a key nobody knows.
 pub(super) fn unknown(key: &str, origin: &Origin) -> Problem {
-    let advice = match meant(&key.to_ascii_lowercase().replace('-', "_")) {
+    let bare = key.to_ascii_lowercase().replace('-', "_");
+    let advice = match near::meant(bare.strip_prefix("kong_").unwrap_or(&bare)) {
         Some(meant) => format!("did you mean {meant}?"),
         None => "remove it; `mtls-bridge check` lists the settings".to_owned(),
     };
@@ -122,106 +118,24 @@ pub(super) fn unknown(key: &str, origin: &Origin) -> Problem {
 
 pub(super) const KONG: &str = "KONG_";
 
-/// What Kong users have set already, in ascending order of precedence; a key's own name wins over
-/// all of them. In Kong, `lua_ssl_trusted_certificate` is not about upstreams, but it is widely
-/// set as if it were.
-pub(super) const ALIASES: &[(&str, &str)] = &[
-    ("lua_ssl_trusted_certificate", "upstream_ca_certificates"),
-    ("nginx_proxy_proxy_ssl_trusted_certificate", "upstream_ca_certificates"),
-    ("nginx_proxy_ssl_client_certificate", "mtls_auth_ca_certificates"),
-    ("nginx_proxy_ssl_verify_client", "mtls_auth_handshake"),
-];
-
 const CONSUMERS: &str = "consumers are in a declarative file: write it in the mtls-auth plugin there";
 
 pub(super) const UNSUPPORTED: &[Unsupported] = &[
-    Unsupported { key: "admin_listen", harmless: Some("off"), advice: "write off, or remove it" },
-    Unsupported { key: "mtls_auth_consumer_by", harmless: None, advice: CONSUMERS },
-    Unsupported { key: "mtls_auth_anonymous", harmless: None, advice: CONSUMERS },
-    Unsupported { key: "mtls_auth_default_consumer", harmless: None, advice: CONSUMERS },
+    Unsupported {
+        key: "admin_listen",
+        harmless: Some("off"),
+        advice: "write off, or remove it",
+        is_kongs_own: true,
+    },
+    rule("mtls_auth_consumer_by"),
+    rule("mtls_auth_anonymous"),
+    rule("mtls_auth_default_consumer"),
 ];
 
-/// Variables of others that look like ours.
-const OTHERS: [&str; 2] = ["SSL_CERT_FILE", "SSL_CERT_DIR"];
-
-/// From here on, two slips still leave no doubt about what was meant.
-const LONG: usize = 12;
+/// Of a plugin that has consumers.
+const fn rule(key: &'static str) -> Unsupported {
+    Unsupported { key, harmless: None, advice: CONSUMERS, is_kongs_own: false }
+}
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn variables_that_are_ours() {
-        let check = |variable, name, kong, file| {
-            assert_eq!(Variable::of(variable), Some(Variable { name, kong, file }), "{variable}");
-        };
-        check("CLIENT_SSL_CERT", Name::Setting("client_ssl_cert"), false, false);
-        check("KONG_CLIENT_SSL_CERT", Name::Setting("client_ssl_cert"), true, false);
-        check("CLIENT_SSL_CERT_KEY_FILE", Name::Setting("client_ssl_cert_key"), false, true);
-        check("KONG_SSL_CERT_FILE", Name::Setting("ssl_cert"), true, true);
-        check("KONG_LUA_SSL_TRUSTED_CERTIFICATE", Name::Alias("upstream_ca_certificates"), true, false);
-        check("NGINX_PROXY_SSL_CLIENT_CERTIFICATE", Name::Alias("mtls_auth_ca_certificates"), false, false);
-        check("KONG_ADMIN_LISTEN", Name::Unsupported(&UNSUPPORTED[0]), true, false);
-        for variable in ["PATH", "SSL_CERT_FILE", "client_ssl", "KONG_PREFIX", "FILE", "KONG_"] {
-            assert_eq!(Variable::of(variable), None, "{variable}");
-        }
-    }
-
-    #[test]
-    fn only_what_looks_like_ours_is_warned_about() {
-        for (variable, expected) in [
-            (
-                "CLIENT_SSL_CERTS",
-                "CLIENT_SSL_CERTS is not a setting and was ignored; did you mean CLIENT_SSL_CERT?",
-            ),
-            ("UPSTREAM_URI", "UPSTREAM_URI is not a setting and was ignored; did you mean UPSTREAM_URL?"),
-            ("ACL_ALOW_FILE", "ACL_ALOW_FILE is not a setting and was ignored; did you mean ACL_ALLOW?"),
-            ("KONG_SSL", "KONG_SSL is not a setting of mtls-bridge and was ignored"),
-            ("KONG_CLIENT_SLL", "KONG_CLIENT_SLL is not a setting and was ignored; did you mean CLIENT_SSL?"),
-        ] {
-            assert_eq!(suspicion(variable).as_deref(), Some(expected));
-        }
-        for variable in [
-            "PATH",
-            "HOME",
-            "HOSTNAME",
-            "LANG",
-            "TERM",
-            "PWD",
-            "SHLVL",
-            "USER",
-            "LOG_DIR",
-            "NODE",
-            "PORT",
-            "SSL_CERT_FILE",
-            "SSL_CERT_DIR",
-            "HTTP_PROXY",
-            "NO_PROXY",
-            "RUST_LOG",
-            "LC_ALL",
-            "TZ",
-            "KUBERNETES_SERVICE_HOST",
-            "UPSTREAM_SERVICE_HOST",
-            "UPSTREAM_PORT",
-            "COLUMNS",
-            "DEBIAN_FRONTEND",
-        ] {
-            assert_eq!(suspicion(variable), None, "{variable}");
-        }
-    }
-
-    #[test]
-    fn unknown_keys_get_a_suggestion() {
-        let origin = Origin::file("/etc/bridge.toml".as_ref());
-        let check = |key, expected: &str| assert_eq!(unknown(key, &origin).to_string(), expected);
-        check(
-            "client-ssl-crt",
-            "client-ssl-crt (file /etc/bridge.toml): no such setting; did you mean client_ssl_cert?",
-        );
-        check(
-            "nonsense",
-            "nonsense (file /etc/bridge.toml): no such setting; remove it; `mtls-bridge check` lists the settings",
-        );
-    }
-}
+mod tests;

@@ -29,7 +29,7 @@ impl Origin {
         Self(format!("environment {variable}").into())
     }
 
-    /// A TOML file.
+    /// A file of settings.
     pub fn file(path: &Path) -> Self {
         Self(format!("file {}", path.display()).into())
     }
@@ -47,6 +47,11 @@ impl Origin {
     /// Nobody asked for it: the value is built in, not chosen.
     pub fn is_default(&self) -> bool {
         *self == Self::DEFAULT
+    }
+
+    /// Somebody said it for this deployment: it is neither built in nor of a built-in profile.
+    pub fn is_chosen(&self) -> bool {
+        !self.is_default() && !self.is_profile()
     }
 
     /// The value came with a built-in profile, so it was not written for this deployment.
@@ -253,9 +258,13 @@ impl Problems {
         result.map_err(|more| self.problems.extend(more.problems)).ok()
     }
 
-    /// Adds what is wrong elsewhere too.
+    /// Adds what is wrong elsewhere too, each problem once.
     pub fn append(&mut self, more: Self) {
-        self.problems.extend(more.problems);
+        for problem in more.problems {
+            if !self.problems.contains(&problem) {
+                self.problems.push(problem);
+            }
+        }
         self.warnings.extend(more.warnings);
     }
 
@@ -299,27 +308,41 @@ impl fmt::Display for Problems {
 
 impl std::error::Error for Problems {}
 
-/// A setting that works but weakens security.
+/// A setting that works but weakens security, or does something else than was probably meant.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Caution(Problem);
+pub struct Caution {
+    problem: Problem,
+    weakens_security: bool,
+}
 
 impl Caution {
     /// What is weak about something said, and what would be better.
     pub fn new(said: &Said, what: impl Into<String>, advice: impl Into<String>) -> Self {
-        Self(Problem::new(said, what, advice))
+        Self { problem: Problem::new(said, what, advice), weakens_security: true }
+    }
+
+    /// What something said does that was probably not meant; no weakness, so `insecure=refuse` lets it pass.
+    pub fn of_use(said: &Said, what: impl Into<String>, advice: impl Into<String>) -> Self {
+        Self { problem: Problem::new(said, what, advice), weakens_security: false }
+    }
+
+    /// Whether `insecure=refuse` is about it.
+    #[must_use]
+    pub fn weakens_security(&self) -> bool {
+        self.weakens_security
     }
 
     /// The same as a problem, for those who do not want it to work.
     #[must_use]
     pub fn refused_by(self, refuse: &Said) -> Problem {
-        let what = format!("{} (refused by insecure=refuse, {})", self.0.what, refuse.origin);
-        Problem { what, ..self.0 }
+        let what = format!("{} (refused by insecure=refuse, {})", self.problem.what, refuse.origin);
+        Problem { what, ..self.problem }
     }
 }
 
 impl fmt::Display for Caution {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
+        self.problem.fmt(f)
     }
 }
 

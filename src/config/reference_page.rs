@@ -5,7 +5,7 @@
 use std::fmt::Write;
 
 use super::mode::Mode;
-use super::names::{ALIASES, UNSUPPORTED};
+use super::names::{UNSUPPORTED, kong, nginx};
 use super::settings::{Declared, known, sources};
 use super::source::built_in;
 
@@ -63,8 +63,16 @@ fn aliases(page: &mut String) {
     section(page, "Kong's names");
     line(page, format_args!("\n{ABOUT_ALIASES}\n"));
     line(page, format_args!("| Kong's key | is read as |\n|---|---|"));
-    for (alias, key) in ALIASES {
+    for (alias, key, _) in kong::UNDERSTOOD {
         line(page, format_args!("| `{alias}` | `{key}` |"));
+    }
+    section(page, "nginx's directives");
+    line(page, format_args!("\n{ABOUT_DIRECTIVES}\n"));
+    line(page, format_args!("| nginx's directive | after | is read as |\n|---|---|---|"));
+    for understood in nginx::UNDERSTOOD {
+        let targets: Vec<_> = understood.targets.iter().map(|key| format!("`{key}`")).collect();
+        let (directive, blocks) = (understood.directive, understood.blocks());
+        line(page, format_args!("| `{directive}` | {blocks} | {} |", targets.join(", ")));
     }
 }
 
@@ -112,12 +120,24 @@ Every setting has one name in four spellings: `client_ssl_cert` in a TOML file, 
   `mtls_auth_ca_certificates` and `upstream_ca_certificates`: emptied by accident they would open a door,
   so an empty value is an error.
 
-Unknown keys in a file are errors. Unknown variables are ignored; those that begin with `KONG_` or look
-like a slip in one of ours are warned about.
+Unknown keys in a file are errors. Unknown variables are ignored, with these exceptions:
+
+- An unknown `ACL_…` or `MTLS_AUTH_…`, and what is near the name of such a setting by its letters or its
+  words, is an error: a rule about who may pass is not lost to a slip. What is near another name is warned about.
+- Of `KONG_…` and of nginx's directives, what is understood counts (see \"Kong's names\"), what nothing here
+  depends on is named together in one line, and what may decide who passes is an error.
+- What Kubernetes and docker set for a service or link of any name (`ACL_SERVICE_HOST`,
+  `UPSTREAM_PORT_8080_TCP_ADDR`), `SSL_CERT_FILE`, `SSL_CERT_DIR` and `SSLKEYLOGFILE` are left alone.
 ";
 
 const ABOUT_ALIASES: &str = "\
 Also as variables, with and without `KONG_`. The setting's own name wins over them, and the later over the earlier.";
+
+const ABOUT_DIRECTIVES: &str = "\
+Kong's users inject them as `nginx_<block>_<directive>`, in the environment after `KONG_`. The inner block wins over the outer
+one, and Kong's own key over both. Directives about buffers, logs, sockets and ciphers change nothing here. Every
+other one may decide who passes, and is an error: access (`allow`, `deny`, `auth_request`, `satisfy`), `include`,
+limits, Lua, and whatever is not known. So is a value that holds a second directive.";
 
 const ABOUT_UNSUPPORTED: &str = "\
 These keys are part of the contract with Kong's users, and most of them decide who may pass. Saying one is an

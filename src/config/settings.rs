@@ -81,11 +81,12 @@ pub struct Settings {
 #[command(next_help_heading = "Sources")]
 pub struct Sources {
     /// More defaults, later ones win: a comma list of `reverse-proxy`, `gateway`, `development`,
-    /// `hardened`, and paths of TOML files.
+    /// `hardened`, and paths of files like that of `config`.
     #[arg(long, value_name = "PROFILES")]
     pub profile: Option<String>,
 
-    /// A TOML file of settings.
+    /// A file of settings: TOML, or a `kong.conf` (`key = value` in each line, `#` before comments, Kong's keys
+    /// and ours), told by its ending or its lines.
     #[arg(long, value_name = "PATH")]
     pub config: Option<String>,
 }

@@ -7,6 +7,7 @@
 
 mod environment;
 mod file;
+mod kong_conf;
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -18,6 +19,7 @@ use figment::value::Value;
 
 use super::compile::compile;
 use super::mode::Mode;
+use super::names::kong::{self, Meaning};
 use super::names::{self, Name};
 use super::problem::{Origin, Problem, Problems, Said};
 use super::process::LogSettings;
@@ -89,23 +91,33 @@ pub fn load(layers: &Layers) -> Result<Loaded, Problems> {
     }
 }
 
-/// Where status is told, whatever else is said or missing; `None` when switched off.
+/// Where status is told, whatever else is said or missing; nowhere when switched off. Where the mode is not
+/// known, at the address of either.
 ///
 /// # Errors
 ///
 /// What is wrong with the sources, or with `status_listen`.
-pub fn status_listen(layers: &Layers) -> Result<Option<SocketAddr>, Problems> {
-    let (settings, mut problems) = lenient(layers);
-    let listener = problems.value(listen::status(&settings.listen.status_listen));
-    if problems.is_empty() { Ok(listener.map(|listener| listener.address)) } else { Err(problems) }
+pub fn status_listen(layers: &Layers) -> Result<Vec<SocketAddr>, Problems> {
+    let (settings, mode, mut problems) = lenient(layers);
+    let of_modes = Mode::ALL.into_iter().filter(|_| mode.is_none());
+    let others = of_modes.map(|mode| lenient(&Layers { mode: Some(mode), ..layers.clone() }).0);
+    let mut addresses: Vec<SocketAddr> = Vec::new();
+    for settings in [settings].into_iter().chain(others) {
+        match listen::status(&settings.listen.status_listen) {
+            Ok(Some(listener)) if addresses.contains(&listener.address) => {}
+            Ok(listener) => addresses.extend(listener.map(|listener| listener.address)),
+            Err(problem) => problems.append(problem.into()),
+        }
+    }
+    if problems.is_empty() { Ok(addresses) } else { Err(problems) }
 }
 
-/// The settings of layers that perhaps cannot be loaded, and what is wrong with the sources.
-pub(super) fn lenient(layers: &Layers) -> (Settings, Problems) {
+/// The settings of layers that perhaps cannot be loaded, their mode, and what is wrong with the sources.
+pub(super) fn lenient(layers: &Layers) -> (Settings, Option<Mode>, Problems) {
     let gathered = gather(layers);
     let figment = gathered.said.into_iter().fold(Figment::new(), Figment::merge);
     let mode = winner(&figment, "mode").and_then(|said| Mode::parse(&said).ok());
-    (settings(&effective(&beneath(figment, mode))), gathered.problems)
+    (settings(&effective(&beneath(figment, mode))), mode, gathered.problems)
 }
 
 /// What the sources hold, in ascending order of precedence.
@@ -114,9 +126,58 @@ struct Gathered {
     said: Vec<Said>,
     warnings: Vec<String>,
     problems: Problems,
+    /// What was said and changes nothing here, by the place it was said in.
+    passed_over: BTreeMap<String, Vec<String>>,
 }
 
 impl Gathered {
+    /// Takes what a name of whatever kind says; `key` is the name as Kong writes it in a file.
+    fn say(&mut self, name: Name, key: &str, text: &str, origin: &Origin) {
+        match name {
+            Name::Setting(key) => self.take(Said::new(key, text, origin.clone())),
+            Name::Unsupported(unsupported) => {
+                let refused = unsupported.refuse(&Said::new(key, text, origin.clone()));
+                self.problems.note(refused);
+            }
+            Name::Kong => match kong::meaning(key, text.trim()) {
+                Meaning::Says(settings) => {
+                    for (key, text) in settings {
+                        self.take(Said::new(key, text, origin.clone()));
+                    }
+                }
+                Meaning::Harmless => self.pass_over(key, origin),
+                Meaning::Deciding { what, advice } => {
+                    self.problems.push(Problem::of_key(key, origin, what, advice));
+                }
+            },
+        }
+    }
+
+    /// Notes what changes nothing here: a variable by its name, a key by its file.
+    fn pass_over(&mut self, key: &str, origin: &Origin) {
+        let printed = origin.to_string();
+        let (place, name) = match printed.strip_prefix("environment ") {
+            Some(variable) => (String::new(), variable),
+            None => (format!(" ({printed})"), key),
+        };
+        self.passed_over.entry(place).or_default().push(name.to_owned());
+    }
+
+    /// One line for everything that was passed over.
+    fn name_what_was_passed_over(&mut self) {
+        let named = |(place, names): (&String, &mut Vec<String>)| {
+            names.sort();
+            format!("{}{place}", enumerated(names))
+        };
+        let places: Vec<_> = self.passed_over.iter_mut().map(named).collect();
+        let count: usize = self.passed_over.values().map(Vec::len).sum();
+        let verb = if count == 1 { "is not a setting" } else { "are not settings" };
+        let was = if count == 1 { "was" } else { "were" };
+        if count > 0 {
+            self.warnings.push(format!("{} {verb} of mtls-bridge and {was} ignored", places.join(", and ")));
+        }
+    }
+
     /// Takes one value. An empty one is like none, as in `NAME: ${NAME:-}` of a compose file;
     /// where that would open a door, it is kept, and refused by its parser.
     fn take(&mut self, said: Said) {
@@ -147,7 +208,17 @@ fn gather(layers: &Layers) -> Gathered {
     if let Some(mode) = layers.mode {
         gathered.take(Said::new("mode", mode.name(), Origin::SUBCOMMAND));
     }
+    gathered.name_what_was_passed_over();
     gathered
+}
+
+/// `A`, `A and B`, `A, B and C`.
+fn enumerated(names: &[String]) -> String {
+    match names {
+        [] => String::new(),
+        [only] => only.clone(),
+        [others @ .., last] => format!("{} and {last}", others.join(", ")),
+    }
 }
 
 fn mode(figment: &Figment, problems: &mut Problems) -> Option<Mode> {

@@ -5,9 +5,8 @@
 use std::fmt;
 use std::net::IpAddr;
 
-use tokio_rustls::rustls::pki_types::ServerName;
-
 use super::problem::{Problem, Said};
+use crate::routing::is_host;
 
 /// What is spoken to the upstream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -120,7 +119,7 @@ fn host_and_port(said: &Said, authority: &str) -> Result<(String, Option<u16>), 
     if name.is_empty() {
         return Err(Problem::new(said, "no host", "write for example https://gateway.example:8443"));
     }
-    if ServerName::try_from(name).is_err() || (name.contains(':') != bracketed.is_some()) {
+    if !is_host(name) || (name.contains(':') != bracketed.is_some()) {
         let what = format!("`{host}` is neither a host name nor an address");
         return Err(Problem::new(said, what, "write a name, an IPv4 address, or IPv6 in brackets"));
     }
@@ -166,6 +165,7 @@ mod tests {
         check("HTTP://my_service:8080/", Scheme::Http, "my_service", 8080, "");
         check("http://127.0.0.1/base/v1/", Scheme::Http, "127.0.0.1", 80, "/base/v1");
         check("grpcs://[::1]:50051", Scheme::Grpcs, "::1", 50051, "");
+        check("http://api.v1.1:8080/x", Scheme::Http, "api.v1.1", 8080, "/x");
         check("grpc://[fd00::7]", Scheme::Grpc, "fd00::7", 80, "");
         check("http://h/a%20b", Scheme::Http, "h", 80, "/a%20b");
     }
@@ -188,7 +188,7 @@ mod tests {
         check("https://h#top", "a query or fragment; end the URL with its path");
         check("https://h/ä", "a path HTTP cannot carry; percent-encode its special characters");
         let line = "neither a host name nor an address; write a name, an IPv4 address, or IPv6 in brackets";
-        for host in ["a b", "::1", "[gateway]", "-h"] {
+        for host in ["a b", "::1", "[gateway]", "h-", "10.1"] {
             check(&format!("https://{host}"), &format!("`{}` is {line}", host.trim_end_matches(":1")));
         }
     }

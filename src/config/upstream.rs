@@ -4,7 +4,6 @@
 
 use std::time::Duration;
 
-use super::declarative::DeclarativeSource;
 use super::problem::{Problem, Problems, Said};
 use super::target::{Scheme, Target};
 use super::upstream_tls::{UpstreamTls, UpstreamTlsSettings};
@@ -137,16 +136,17 @@ pub struct Calls {
 }
 
 impl Calls {
-    /// `None` after a problem. TLS settings are read for plain upstreams too, so that they are
-    /// right on the day the URL changes. `target` is that of `upstream_url`.
+    /// After a problem, as far as it was told. TLS settings are read for plain upstreams too, so that they
+    /// are right on the day the URL changes. `target` is that of `upstream_url`; `declared`: a file says where
+    /// requests go.
     pub(super) fn compile(
         settings: &UpstreamSettings,
         tls: &UpstreamTlsSettings,
-        target: Option<&Target>,
+        (target, declared): (Option<&Target>, bool),
         open_at_start: bool,
         problems: &mut Problems,
-    ) -> Option<Self> {
-        let tls = UpstreamTls::compile(tls, "", problems);
+    ) -> Self {
+        let tls = UpstreamTls::compile(tls, "", declared, problems);
         let link = link(&settings.upstream_http, target, problems);
         let milliseconds = |said| value::wait(said, Unit::Milliseconds);
         let seconds = |said| value::wait(said, Unit::Seconds);
@@ -160,8 +160,8 @@ impl Calls {
         let keepalive_max_requests =
             problems.value(value::count(&settings.upstream_keepalive_max_requests, 0..=u64::MAX));
         let keepalive_idle_timeout = problems.value(seconds(&settings.upstream_keepalive_idle_timeout));
-        Some(Self {
-            tls: tls?,
+        Self {
+            tls,
             terms: Terms {
                 link,
                 connect_timeout,
@@ -175,7 +175,7 @@ impl Calls {
             retries,
             open_at_start,
             leave_this_host: open_at_start,
-        })
+        }
     }
 
     /// The upstream at that address, called like this.
@@ -198,13 +198,13 @@ impl Calls {
 /// Where everything goes; with a declarative file, it says so, and nothing else may.
 pub(super) fn target(
     settings: &UpstreamSettings,
-    declarative: Option<&DeclarativeSource>,
+    declarative: Option<&Said>,
     problems: &mut Problems,
 ) -> Option<Target> {
     match (&settings.upstream_url, declarative) {
         (Some(said), None) => return problems.note(Target::parse(said)),
         (Some(said), Some(file)) => {
-            let what = format!("{} is set too, and says where requests go", file.said().key());
+            let what = format!("{} is set too, and says where requests go", file.key());
             problems.push(Problem::new(said, what, "keep one of the two"));
         }
         (None, Some(_)) => {}
@@ -215,6 +215,18 @@ pub(super) fn target(
         }
     }
     None
+}
+
+/// What is about `upstream_url` alone, and says nothing where a declarative file names the services.
+pub(super) fn undeclared(settings: &UpstreamSettings, tls: &UpstreamTlsSettings, problems: &mut Problems) {
+    let name = tls.upstream_tls_server_name.as_ref().map(|said| {
+        (said, "the declarative file says which names are verified", "write the service's `host` there")
+    });
+    let ready = Some(&settings.ready_without_upstream)
+        .map(|said| (said, "with a declarative file no upstream is waited for", "remove it"));
+    for (said, what, advice) in name.into_iter().chain(ready).filter(|(said, ..)| said.origin().is_chosen()) {
+        problems.push(Problem::new(said, what, advice));
+    }
 }
 
 /// gRPC needs HTTP/2, so `auto` means that there.

@@ -83,6 +83,11 @@ pub(super) fn duration(said: &Said, bare: Unit) -> Result<Duration, Problem> {
     }
 }
 
+/// The number, if there is no unit behind it.
+pub(super) fn bare_number(said: &Said) -> Option<u64> {
+    said.value().parse().ok().filter(|_| said.value().bytes().all(|byte| byte.is_ascii_digit()))
+}
+
 fn not_a_duration(said: &Said) -> Problem {
     Problem::new(said, "not a duration", "write a whole number with ms, s, m or h, such as 5s")
 }

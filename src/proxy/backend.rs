@@ -242,7 +242,7 @@ mod tests {
     use crate::snapshot::balance::{Member, UpstreamPlan};
     use crate::snapshot::{ServicePlan, TlsDefaults};
     use crate::tls::credentials::{Credentials, Side};
-    use rustls::RootCertStore;
+    use crate::tls::trust::Anchors;
     use rustls::pki_types::UnixTime;
 
     const WAIT: Duration = Duration::from_secs(1);
@@ -278,11 +278,8 @@ mod tests {
             tls_verify_depth: None,
             balance,
         };
-        let defaults = TlsDefaults {
-            verify: true,
-            ca_certificates: Arc::new(RootCertStore::empty()),
-            credentials: None,
-        };
+        let defaults =
+            TlsDefaults { verify: true, ca_certificates: Arc::new(Anchors::default()), credentials: None };
         Arc::new(Service::new(plan, &defaults).unwrap())
     }
 
@@ -301,11 +298,8 @@ mod tests {
             client_certificate: None,
             health: None,
         };
-        let defaults = TlsDefaults {
-            verify: true,
-            ca_certificates: Arc::new(RootCertStore::empty()),
-            credentials: None,
-        };
+        let defaults =
+            TlsDefaults { verify: true, ca_certificates: Arc::new(Anchors::default()), credentials: None };
         Arc::new(Balance::new(plan, &defaults).unwrap())
     }
 

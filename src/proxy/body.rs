@@ -17,6 +17,7 @@ use thiserror::Error;
 
 use super::error::{UpstreamError, chain};
 use super::exchange::Exchange;
+use super::flow_control::{OpenStream, Reading};
 use super::pool::Lease;
 use crate::lifecycle::deadline::{Deadline, Sweep};
 
@@ -37,6 +38,7 @@ enum Source {
         stream: h2::RecvStream,
         length: Option<u64>,
         left: Option<u64>,
+        reading: Reading,
     },
 }
 
@@ -89,15 +91,15 @@ impl Body {
         Self { source: if ended { Source::Empty } else { Source::Http1(incoming) }, tap: None }
     }
 
-    /// What comes on an HTTP/2 stream; `headers` are those of its head.
+    /// What comes on an HTTP/2 stream; `headers` are those of its head, `opened` is the stream.
     #[must_use]
-    pub fn http2(stream: h2::RecvStream, headers: &HeaderMap) -> Self {
+    pub fn http2(stream: h2::RecvStream, headers: &HeaderMap, opened: &OpenStream) -> Self {
         if stream.is_end_stream() {
             return Self::empty();
         }
         let length = headers.get(http::header::CONTENT_LENGTH);
         let length = length.and_then(|value| value.to_str().ok()?.parse().ok());
-        Self { source: Source::Http2 { stream, length, left: length }, tap: None }
+        Self { source: Source::Http2 { stream, length, left: length, reading: opened.reading() }, tap: None }
     }
 
     /// Watches it as the body of a request: bytes are counted against `max`, and two frames
@@ -220,11 +222,17 @@ impl Source {
             Self::Http1(incoming) => {
                 http_body::Body::poll_frame(Pin::new(incoming), cx).map_err(|error| chain(&error))
             }
-            Self::Http2 { stream, left, .. } => {
+            Self::Http2 { stream, left, reading, .. } => {
                 let polled = poll_stream(stream, cx);
-                if let (Poll::Ready(Some(Ok(frame))), Some(left)) = (&polled, left) {
-                    // h2 refuses more than was announced.
-                    *left = left.saturating_sub(frame.data_ref().map_or(0, Bytes::len) as u64);
+                match &polled {
+                    Poll::Pending => reading.awaits_more(),
+                    Poll::Ready(Some(Ok(frame))) => {
+                        let bytes = frame.data_ref().map_or(0, Bytes::len);
+                        reading.handed_on(bytes);
+                        // h2 refuses more than was announced.
+                        *left = left.map(|left| left.saturating_sub(bytes as u64));
+                    }
+                    Poll::Ready(_) => {}
                 }
                 polled
             }

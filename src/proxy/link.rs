@@ -3,7 +3,7 @@
 //! Held open and proven alive by PING; a link that answers none within `link_timeout` is
 //! dead, and everything on it ends with that reason.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
@@ -20,6 +20,7 @@ use tokio::sync::Notify;
 use super::attempt::Failed;
 use super::body::Body;
 use super::error::{UpstreamError, chain};
+use super::flow_control::{OpenStream, SMALLEST, STREAMS_PER_LINK, StreamWindow, connection_window};
 use super::interim::Interim;
 use super::last_words::{LastWords, Listening};
 use super::pump::{Patience, pump};
@@ -33,10 +34,6 @@ use crate::tls::stream::Stream;
 /// the protocol's defaults (docs/decisions/0001-share-nothing-workers.md). With its head of 9 bytes a
 /// frame fills four TLS records; a byte more would make a fifth, and a write of its own.
 pub const FRAME: u32 = 64 * 1024 - 9;
-/// What one body may have in flight, and so in memory, per direction.
-pub const STREAM_WINDOW: u32 = 1024 * 1024;
-/// What one connection may have in flight.
-pub const CONNECTION_WINDOW: u32 = 4 * 1024 * 1024;
 /// Bytes accepted from a body before the socket took them; bounds memory per stream.
 pub const SEND_BUFFER: usize = 256 * 1024;
 
@@ -56,7 +53,8 @@ pub(super) struct Link {
 #[derive(Debug)]
 struct State {
     target: Arc<Target>,
-    in_flight: Cell<usize>,
+    /// Of its streams, and how many there are.
+    window: Rc<StreamWindow>,
     /// Why it ended.
     ended: RefCell<Option<UpstreamError>>,
     /// What TLS says when it ends the connection.
@@ -91,16 +89,6 @@ impl Ended {
     }
 }
 
-/// Counts a request on a link while it lives.
-#[derive(Debug)]
-pub struct InFlight(Rc<State>);
-
-impl Drop for InFlight {
-    fn drop(&mut self) {
-        self.0.in_flight.set(self.0.in_flight.get() - 1);
-    }
-}
-
 impl Link {
     /// Speaks HTTP/2 on `stream`, and waits for the answer to a PING: in TLS 1.3 a gateway's
     /// refusal of our certificate arrives only after our side of the handshake.
@@ -113,7 +101,7 @@ impl Link {
     ) -> Result<Self, UpstreamError> {
         let state = Rc::new(State {
             target: Arc::clone(target),
-            in_flight: Cell::new(0),
+            window: Rc::default(),
             ended: RefCell::default(),
             last_words: LastWords::default(),
             names: Names::default(),
@@ -122,8 +110,8 @@ impl Link {
         let stream = Listening::new(stream, &target.label, &state.last_words);
         let (send, mut connection) = Builder::new()
             .enable_push(false)
-            .initial_window_size(STREAM_WINDOW)
-            .initial_connection_window_size(CONNECTION_WINDOW)
+            .initial_window_size(SMALLEST)
+            .initial_connection_window_size(connection_window(STREAMS_PER_LINK))
             .max_frame_size(FRAME)
             .max_header_list_size(u32::try_from(max_header_bytes).unwrap_or(u32::MAX))
             .max_send_buffer_size(SEND_BUFFER)
@@ -154,12 +142,12 @@ impl Link {
 
     /// Requests on it now.
     pub(super) fn in_flight(&self) -> usize {
-        self.state.in_flight.get()
+        self.state.window.streams()
     }
 
     /// Whether the other side allows one more stream now.
     pub(super) fn has_room(&self) -> bool {
-        self.in_flight() < self.send.current_max_send_streams()
+        self.state.window.has_room() && self.in_flight() < self.send.current_max_send_streams()
     }
 
     /// Sends a request and waits for the head of its answer. Deadlines are the caller's.
@@ -167,9 +155,8 @@ impl Link {
         mut self,
         request: &mut Request<Body>,
         interim: Option<&Interim>,
-    ) -> Result<(Response<Body>, InFlight), Failed> {
-        self.state.in_flight.set(self.in_flight() + 1);
-        let in_flight = InFlight(Rc::clone(&self.state));
+    ) -> Result<(Response<Body>, OpenStream), Failed> {
+        let open = self.state.window.open();
         if let Err(error) = poll_fn(|cx| self.send.poll_ready(cx)).await {
             return Err(Failed::unsent(self.state.broken(&error)));
         }
@@ -191,8 +178,8 @@ impl Link {
         match head_of(response, interim).await {
             Ok(response) => {
                 let (head, stream) = response.into_parts();
-                let body = Body::http2(stream, &head.headers);
-                Ok((Response::from_parts(head, body), in_flight))
+                let body = Body::http2(stream, &head.headers, &open);
+                Ok((Response::from_parts(head, body), open))
             }
             Err(error) => Err(Failed {
                 unprocessed: was_not_processed(&error),
@@ -229,12 +216,15 @@ async fn head_of(
 
 /// Runs the connection until it ends, asking for a sign of life every `link_timeout`.
 async fn drive(
-    connection: Connection<Listening, Bytes>,
+    mut connection: Connection<Listening, Bytes>,
     mut ping: PingPong,
     state: Rc<State>,
     sweep: Rc<Sweep>,
 ) {
-    let mut connection = pin!(connection);
+    let mut connection = pin!(poll_fn(|cx| {
+        state.window.adjust(cx, |size| connection.set_initial_window_size(size));
+        Pin::new(&mut connection).poll(cx)
+    }));
     let reason = loop {
         tokio::select! {
             biased;

@@ -17,16 +17,17 @@ use super::body::Body;
 use super::dial::{Dialled, Offer, dial};
 use super::error::UpstreamError;
 use super::exchange::Exchange;
+use super::flow_control::OpenStream;
 use super::http1::Http1;
 use super::interim::Interim;
-use super::link::{Ended, InFlight, Link};
+use super::link::{Ended, Link};
 use crate::config;
 use crate::lifecycle::deadline::Sweep;
 use crate::snapshot::Target;
 
 /// Links one worker opens at the most; each carries what the other side allows, often 100
-/// requests or more.
-const MAX_LINKS: usize = 16;
+/// requests or more, and up to 256: `max_connections` callers that do not read leave room for others.
+const MAX_LINKS: usize = 128;
 
 /// Dials that may succeed and yet give a request no connection, because the other side ends it
 /// at once or other requests were faster: in a burst, each link is filled by those before it.
@@ -64,7 +65,7 @@ pub enum Lease {
     /// Goes back to the idle ones.
     Http1(Rc<Pool>, Box<Http1>),
     /// Counts on its link.
-    Link(InFlight),
+    Link(OpenStream),
 }
 
 impl Lease {
@@ -72,7 +73,7 @@ impl Lease {
     pub fn give_back(self) {
         match self {
             Self::Http1(pool, connection) => pool.put(connection),
-            Self::Link(in_flight) => drop(in_flight),
+            Self::Link(stream) => drop(stream),
         }
     }
 
@@ -182,8 +183,8 @@ impl Pool {
         exchange.handed_over(request.body().is_empty());
         match connection {
             Connection::Link(link) => {
-                let (response, in_flight) = link.send(request, interim).await?;
-                Ok((response, Lease::Link(in_flight)))
+                let (response, stream) = link.send(request, interim).await?;
+                Ok((response, Lease::Link(stream)))
             }
             Connection::Http1(mut connection) => {
                 let response = connection.send(request, interim).await?;

@@ -7,7 +7,7 @@ use http::header::{HOST, HeaderName};
 use regex::bytes::{Regex, RegexBuilder};
 
 use super::Invalid;
-use super::path_pattern::regex_problem;
+use super::path_pattern::{LARGEST, not_a_regex, too_large};
 
 /// A field name and the values of which one must be there; case means nothing
 /// (kong/router/transform.lua, `lower`).
@@ -31,17 +31,44 @@ impl HeaderRule {
     /// No field name, `Host` (which is what `hosts` are for), no values, or an expression that does
     /// not compile.
     pub fn parse<'a>(name: &str, values: impl IntoIterator<Item = &'a str>) -> Result<Self, Invalid> {
-        let Ok(name) = HeaderName::try_from(name) else {
-            return Err(Invalid::new(format!("{name:?} is no header name")));
-        };
-        if name == HOST {
-            return Err(Invalid::new("a route cannot match the header Host: use hosts"));
+        let mut rule = Self::named(name)?;
+        values.into_iter().try_for_each(|value| rule.want(value))?;
+        match rule.wanted.is_empty() {
+            true => Err(Invalid::new("a header without values", "write at least one")),
+            false => Ok(rule),
         }
-        let wanted = values.into_iter().map(Wanted::parse).collect::<Result<Vec<_>, _>>()?;
-        match wanted.is_empty() {
-            true => Err(Invalid::new(format!("the header {name} has no values"))),
-            false => Ok(Self { name, wanted }),
-        }
+    }
+
+    /// One of that name that wants no value yet, so that nothing fits.
+    ///
+    /// # Errors
+    /// No field name, or `Host`.
+    pub fn named(name: &str) -> Result<Self, Invalid> {
+        let name = HeaderName::try_from(name).ok().filter(|name| name != HOST);
+        let advice = "write a header's name; for Host, write `hosts`";
+        let invalid = || Invalid::new("it cannot be a header here", advice);
+        Ok(Self { name: name.ok_or_else(invalid)?, wanted: Vec::new() })
+    }
+
+    /// Takes one more value.
+    ///
+    /// # Errors
+    /// An expression that does not compile.
+    pub fn want(&mut self, value: &str) -> Result<(), Invalid> {
+        self.wanted.push(Wanted::parse(value)?);
+        Ok(())
+    }
+
+    /// Which header.
+    #[must_use]
+    pub fn name(&self) -> &HeaderName {
+        &self.name
+    }
+
+    /// The values as they were written.
+    #[must_use]
+    pub fn values(&self) -> Vec<String> {
+        self.wanted.iter().map(ToString::to_string).collect()
     }
 
     /// Whether one of the request's values is wanted.
@@ -49,20 +76,26 @@ impl HeaderRule {
         let mut values = headers.get_all(&self.name).iter();
         values.any(|value| self.wanted.iter().any(|wanted| wanted.is(value.as_bytes())))
     }
+
+    /// Whether a request with one value for each name may fit both; of an expression nobody knows.
+    pub(super) fn overlaps(&self, other: &Self) -> bool {
+        let pair = |first: &Wanted, second: &Wanted| match (first, second) {
+            (Wanted::Exactly(first), second) => second.is(first.as_bytes()),
+            (first, Wanted::Exactly(second)) => first.is(second.as_bytes()),
+            (Wanted::Matching(_), Wanted::Matching(_)) => true,
+        };
+        let any = |first| other.wanted.iter().any(|second| pair(first, second));
+        self.name != other.name || self.wanted.iter().any(any)
+    }
 }
 
-/// `name: value | value`
-impl fmt::Display for HeaderRule {
+/// As it was written.
+impl fmt::Display for Wanted {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: ", self.name)?;
-        for (index, wanted) in self.wanted.iter().enumerate() {
-            let separator = if index == 0 { "" } else { " | " };
-            match wanted {
-                Wanted::Exactly(value) => write!(f, "{separator}{value}"),
-                Wanted::Matching(regex) => write!(f, "{separator}~*{regex}"),
-            }?;
+        match self {
+            Self::Exactly(value) => f.write_str(value),
+            Self::Matching(regex) => write!(f, "~*{regex}"),
         }
-        Ok(())
     }
 }
 
@@ -70,8 +103,12 @@ impl Wanted {
     fn parse(value: &str) -> Result<Self, Invalid> {
         let Some(pattern) = value.strip_prefix("~*") else { return Ok(Self::Exactly(value.into())) };
         // Kong lowers expression and value, which turns \D into \d; this does what it means.
-        let regex = RegexBuilder::new(pattern).unicode(false).case_insensitive(true).build();
-        regex.map(Self::Matching).map_err(|error| regex_problem(value, &error))
+        let mut builder = RegexBuilder::new(pattern);
+        builder.unicode(false).case_insensitive(true).size_limit(LARGEST);
+        builder.build().map(Self::Matching).map_err(|error| match error {
+            regex::Error::CompiledTooBig(_) => too_large(),
+            error => not_a_regex(&error),
+        })
     }
 
     fn is(&self, value: &[u8]) -> bool {
@@ -112,17 +149,45 @@ mod tests {
 
     #[test]
     fn what_cannot_be_matched_is_explained() {
+        let mend = "mend it; look-around and back-references are not supported";
         for (name, values, expected) in [
-            ("a b", &["x"][..], "\"a b\" is no header name"),
-            ("HOST", &["x"], "a route cannot match the header Host: use hosts"),
-            ("x-a", &[], "the header x-a has no values"),
-            ("x-a", &["~*("], "\"~*(\" does not compile: unclosed group"),
+            ("a b", &["x"][..], "it cannot be a header here; write a header's name; for Host, write `hosts`"),
+            ("HOST", &["x"], "it cannot be a header here; write a header's name; for Host, write `hosts`"),
+            ("x-a", &[], "a header without values; write at least one"),
+            ("x-a", &["b", "~*("], &format!("not a regex: unclosed group; {mend}")),
+            ("x-a", &["~*(?=a)"], &format!("not a regex: {LOOK}; {mend}")),
+            (
+                "x-a",
+                &["~*[a-z]{60000}"],
+                "a regex of over 1048576 bytes when compiled; ask for fewer repetitions",
+            ),
         ] {
             let error = HeaderRule::parse(name, values.iter().copied()).unwrap_err();
             assert_eq!(error.to_string(), expected);
         }
         let rule = HeaderRule::parse("X-A", ["One", "~*^t"]).unwrap();
-        assert_eq!(rule.to_string(), "x-a: One | ~*^t");
+        assert_eq!((rule.name().as_str(), rule.values()), ("x-a", vec!["One".to_owned(), "~*^t".to_owned()]));
+    }
+
+    const LOOK: &str = "look-around, including look-ahead and look-behind, is not supported";
+
+    #[test]
+    fn values_overlap_unless_all_are_known_and_differ() {
+        let rule = |values: &[&str]| HeaderRule::parse("x-a", values.iter().copied()).unwrap();
+        for (first, second, expected) in [
+            (&["a", "b"][..], &["B"][..], true),
+            (&["a"], &["b"], false),
+            (&["~*^a"], &["b"], false),
+            (&["~*^a"], &["AB"], true),
+            (&["~*^a"], &["~*^b"], true),
+        ] {
+            assert_eq!(rule(first).overlaps(&rule(second)), expected, "{first:?} {second:?}");
+            assert_eq!(rule(second).overlaps(&rule(first)), expected, "{second:?} {first:?}");
+        }
+        assert!(
+            HeaderRule::parse("x-b", ["a"]).unwrap().overlaps(&rule(&["b"])),
+            "of two names a request has both"
+        );
     }
 
     fn check(wanted: &[&'static str], sent: &[&'static str], expected: bool) {

@@ -22,15 +22,6 @@ pub fn normalise(path: &str) -> Cow<'_, str> {
     Cow::Owned(resolve(&decoded))
 }
 
-/// The text with what a URI cannot hold escaped, and nothing else changed.
-pub(super) fn escape(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        push(&mut escaped, byte);
-    }
-    escaped
-}
-
 fn is_normal(path: &[u8]) -> bool {
     path.iter().enumerate().all(|(at, byte)| match byte {
         b'/' => is_plain_segment(&path[at + 1..]),

@@ -54,7 +54,7 @@ impl Protocols {
             set |= bit(Protocol::named(name).ok_or_else(|| unknown(name))?);
         }
         match set {
-            0 => Err(Invalid::new("there must be at least one of http, https, grpc and grpcs")),
+            0 => Err(Invalid::new("no protocol", ADVICE)),
             set => Ok(Self(set)),
         }
     }
@@ -65,6 +65,12 @@ impl Protocols {
         self.0 & bit(protocol) != 0
     }
 
+    /// Whether no protocol in the set is without TLS.
+    #[must_use]
+    pub fn is_only_tls(self) -> bool {
+        !self.contains(Protocol::Http) && !self.contains(Protocol::Grpc)
+    }
+
     /// Whether both sets have a protocol.
     #[must_use]
     pub fn overlaps(self, other: Self) -> bool {
@@ -72,18 +78,27 @@ impl Protocols {
     }
 
     /// Whether one of the protocols is HTTP without gRPC.
-    pub(super) fn is_http(self) -> bool {
+    #[must_use]
+    pub fn is_http(self) -> bool {
         self.contains(Protocol::Http) || self.contains(Protocol::Https)
     }
 
     /// Whether one of the protocols is gRPC.
-    pub(super) fn is_grpc(self) -> bool {
+    #[must_use]
+    pub fn is_grpc(self) -> bool {
         self.contains(Protocol::Grpc) || self.contains(Protocol::Grpcs)
     }
 
     /// Whether one of the protocols has TLS.
-    pub(super) fn is_tls(self) -> bool {
+    #[must_use]
+    pub fn is_tls(self) -> bool {
         self.contains(Protocol::Https) || self.contains(Protocol::Grpcs)
+    }
+}
+
+impl FromIterator<Protocol> for Protocols {
+    fn from_iter<I: IntoIterator<Item = Protocol>>(protocols: I) -> Self {
+        Self(protocols.into_iter().fold(0, |set, protocol| set | bit(protocol)))
     }
 }
 
@@ -110,12 +125,14 @@ fn bit(protocol: Protocol) -> u8 {
 }
 
 fn unknown(name: &str) -> Invalid {
-    let reason = match name {
-        "tcp" | "udp" | "tls" | "tls_passthrough" | "ws" | "wss" => "is not supported",
-        _ => "is no protocol",
+    let what = match name {
+        "tcp" | "udp" | "tls" | "tls_passthrough" | "ws" | "wss" => "it is not supported",
+        _ => "it is not a protocol",
     };
-    Invalid::new(format!("{name:?} {reason}: write http, https, grpc or grpcs"))
+    Invalid::new(what, ADVICE)
 }
+
+const ADVICE: &str = "write http, https, grpc or grpcs";
 
 #[cfg(test)]
 mod tests {
@@ -127,9 +144,9 @@ mod tests {
         check(&["grpcs"], Ok("grpcs"));
         check(&["http", "http"], Ok("http"));
         check(&["http", "grpc"], Ok("http, grpc"));
-        check(&[], Err("there must be at least one of http, https, grpc and grpcs"));
-        check(&["tcp"], Err("\"tcp\" is not supported: write http, https, grpc or grpcs"));
-        check(&["HTTP"], Err("\"HTTP\" is no protocol: write http, https, grpc or grpcs"));
+        check(&[], Err("no protocol; write http, https, grpc or grpcs"));
+        check(&["tcp"], Err("it is not supported; write http, https, grpc or grpcs"));
+        check(&["HTTP"], Err("it is not a protocol; write http, https, grpc or grpcs"));
         assert_eq!(Protocols::default().to_string(), "http, https");
     }
 

@@ -1,16 +1,15 @@
 //! All routes, and the one a request is for.
 //!
-//! Every route, once for each of its paths, has a rank: the order in which Kong 3.9's default router
-//! would try them. They are kept by host, by what their paths begin with, and by what their
-//! expressions must have, so that a request is compared with the few that are left; the one of best rank that fits is the one that
-//! trying all of them in order would find.
+//! Every route, once for each of its paths, has a rank (`order`). They are kept by host, by what their paths
+//! begin with, and by what their expressions must have, so that a request is compared with the few that are
+//! left; the one of best rank that fits is the one that trying all of them in order would find.
 
 use std::borrow::Cow;
-use std::cmp::Reverse;
 
 use super::host::AskedHost;
 use super::hosts::Hosts;
 use super::literals::Literals;
+use super::order::Entry;
 use super::prefixes::Prefixes;
 use super::{Asked, Fit, Found, PathHandling, PathPattern, Route, normalise};
 
@@ -25,13 +24,6 @@ pub struct Router {
     normalises: bool,
 }
 
-/// A route with one of its paths.
-#[derive(Debug, Clone, Copy)]
-struct Entry {
-    route: usize,
-    path: Option<usize>,
-}
-
 /// An entry under one of its route's hosts.
 #[derive(Debug, Clone, Copy)]
 struct Candidate {
@@ -40,12 +32,10 @@ struct Candidate {
 }
 
 impl Router {
-    /// Compiles the routes; of equals, the earlier goes first.
+    /// Compiles the routes; of equals, the one with the higher id goes first.
     #[must_use]
     pub fn new(routes: Vec<Route>) -> Self {
-        let mut entries: Vec<_> =
-            routes.iter().enumerate().flat_map(|(at, route)| Entry::all(at, route)).collect();
-        entries.sort_by_cached_key(|entry| entry.priority(&routes));
+        let entries = Entry::sorted(&routes);
         let mut hosts = Hosts::<Vec<(&str, (&[Box<[u8]>], Candidate))>>::default();
         for (rank, entry) in entries.iter().enumerate() {
             let route = &routes[entry.route];
@@ -55,7 +45,7 @@ impl Router {
             if route.rule.hosts.is_empty() {
                 hosts.entry(None).push((prefix, (literals, Candidate { rank, port: None })));
             }
-            for host in &route.rule.hosts {
+            for host in entry.hosts(route) {
                 let candidate = Candidate { rank, port: host.port };
                 hosts.entry(Some(host)).push((prefix, (literals, candidate)));
             }
@@ -82,34 +72,6 @@ impl Router {
         let fit = Fit::of(route.rule.protocols, asked);
         let normalised = if let Cow::Owned(path) = path { Some(path) } else { None };
         Some(Found { route, fit, normalised, matched })
-    }
-}
-
-impl Entry {
-    fn all(at: usize, route: &Route) -> impl Iterator<Item = Self> + use<> {
-        let paths = route.rule.paths.len();
-        let pathless = (paths == 0).then_some(Self { route: at, path: None });
-        pathless.into_iter().chain((0..paths).map(move |path| Self { route: at, path: Some(path) }))
-    }
-
-    fn pattern(self, route: &Route) -> Option<&PathPattern> {
-        self.path.and_then(|path| route.rule.paths.get(path))
-    }
-
-    /// The lowest goes first. kong/router/transform.lua, `get_priority`: number of categories, only
-    /// plain hosts, number of headers, a regex path, its priority, the length of a prefix. What is
-    /// equal by then, Kong tries in an order of its own making; here the weights of its older router
-    /// decide (host, headers, path, method, SNI; kong/router/traditional.lua), and then the place.
-    fn priority(self, routes: &[Route]) -> impl Ord + use<> {
-        let route = &routes[self.route];
-        let (rule, pattern) = (&route.rule, self.pattern(route));
-        let categories = rule.categories();
-        let plain_hosts = !rule.hosts.is_empty() && rule.hosts.iter().all(|host| host.wildcard.is_none());
-        let is_regex = pattern.is_some_and(PathPattern::is_regex);
-        let regex_priority = if is_regex { rule.regex_priority } else { 0 };
-        let length = pattern.filter(|_| !is_regex).map_or(0, |pattern| pattern.prefix().len());
-        let asks_more = (categories.count_ones(), plain_hosts, rule.headers.len(), is_regex);
-        (Reverse((asks_more, regex_priority, length, categories)), self.route, self.path)
     }
 }
 

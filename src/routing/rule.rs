@@ -48,7 +48,7 @@ impl Rule {
     pub fn method(text: &str) -> Result<Method, Invalid> {
         let is_upper = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_uppercase());
         let method = Method::from_bytes(text.as_bytes()).ok().filter(|_| is_upper);
-        method.ok_or_else(|| Invalid::new(format!("{text:?} is no method: write it in upper-case letters")))
+        method.ok_or_else(|| Invalid::new("it is not a method", "write upper-case letters, as in GET"))
     }
 
     /// Everything that is wrong with the parts together.
@@ -57,28 +57,49 @@ impl Rule {
         let mut problems = Vec::new();
         let protocols = self.protocols;
         if protocols.is_http() && protocols.is_grpc() {
-            problems.push(Invalid::new("protocols cannot have both http or https, and grpc or grpcs"));
+            let what = "protocols cannot have both http or https, and grpc or grpcs";
+            problems.push(Invalid::new(what, "write a route for each"));
         }
         if protocols.is_grpc() && !self.methods.is_empty() {
-            problems.push(Invalid::new("methods cannot be set when protocols has grpc or grpcs"));
+            let what = "methods cannot be set when protocols has grpc or grpcs";
+            problems.push(Invalid::new(what, "remove them; every call of gRPC is a POST"));
         }
         if !protocols.is_tls() && !self.snis.is_empty() {
-            problems.push(Invalid::new("snis can only be set when protocols has https or grpcs"));
+            let what = "snis can only be set when protocols has https or grpcs";
+            problems.push(Invalid::new(what, "add https to its protocols, or remove snis"));
         }
         if self.categories() == 0 {
             let methods = if protocols.is_grpc() { "" } else { "methods, " };
             let snis = if protocols.is_tls() { ", snis" } else { "" };
-            problems.push(Invalid::new(format!("one of {methods}hosts, headers, paths{snis} must be set")));
+            let what = format!("one of {methods}hosts, headers, paths{snis} must be set");
+            problems.push(Invalid::new(what, "write `paths: [/]` to match everything"));
         }
         problems
     }
 
-    /// The categories it has criteria in, as bits, the weightiest highest (kong/router/traditional.lua).
-    pub(super) fn categories(&self) -> u8 {
-        let has =
-            [self.snis.is_empty(), self.methods.is_empty(), self.paths.is_empty(), self.headers.is_empty()];
-        let bits = has.iter().enumerate().map(|(bit, empty)| u8::from(!empty) << bit).sum::<u8>();
-        bits | u8::from(!self.hosts.is_empty()) << has.len()
+    /// How many categories it has criteria in (kong/router/transform.lua).
+    pub(super) fn categories(&self) -> u32 {
+        let has = [
+            !self.hosts.is_empty(),
+            !self.headers.is_empty(),
+            !self.paths.is_empty(),
+            !self.methods.is_empty(),
+            !self.snis.is_empty(),
+        ];
+        has.into_iter().map(u32::from).sum()
+    }
+
+    /// Whether a request may be for both, as far as paths say nothing. Server names count as they do on TLS
+    /// connections.
+    pub(super) fn overlaps(&self, other: &Self) -> bool {
+        fn share<T>(first: &[T], second: &[T], overlap: impl Fn(&T, &T) -> bool) -> bool {
+            let any = |one: &T| second.iter().any(|two| overlap(one, two));
+            first.is_empty() || second.is_empty() || first.iter().any(any)
+        }
+        share(&self.methods, &other.methods, |one, two| one == two)
+            && share(&self.hosts, &other.hosts, HostPattern::overlaps)
+            && share(&self.snis, &other.snis, Sni::overlaps)
+            && self.headers.iter().all(|one| other.headers.iter().all(|two| one.overlaps(two)))
     }
 }
 
@@ -119,7 +140,7 @@ mod tests {
                 _ => rule.methods.push(Method::GET),
             }
         }
-        let problems: Vec<_> = rule.problems().iter().map(ToString::to_string).collect();
+        let problems: Vec<_> = rule.problems().into_iter().map(|invalid| invalid.what).collect();
         assert_eq!(problems, expected, "{protocols:?} {parts:?}");
     }
 

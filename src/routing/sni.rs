@@ -1,42 +1,53 @@
 //! A server name a route is for: what the client named in its TLS handshake.
 
 use std::fmt;
+use std::net::IpAddr;
 
 use super::Invalid;
-use super::host::check_name;
+use super::name_pattern::{NamePattern, without_dot};
 
-/// A plain host name, in lower case, without the dot a full name may end with.
+/// A host name, plain or with a wildcard at one end (kong/db/schema/typedefs.lua, `wildcard_host`).
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Sni(Box<str>);
+pub struct Sni(NamePattern);
 
 impl Sni {
     /// A name in any case; a trailing dot means nothing.
     ///
     /// # Errors
-    /// A wildcard, which Kong's router does not take either, or what is no name.
+    /// An address, which clients do not name (RFC 6066 3), a port, or what is no name.
     pub fn parse(text: &str) -> Result<Self, Invalid> {
-        if text.contains('*') {
-            return Err(Invalid::new(format!("{text:?} has a wildcard: a route's snis are plain names")));
-        }
-        let name = without_dot(text);
-        check_name(name, text)?;
-        Ok(Self(name.to_ascii_lowercase().into()))
+        let is_address = without_dot(text).parse::<IpAddr>().is_ok() || text.contains(':');
+        let pattern = NamePattern::parse(text).filter(|_| !is_address);
+        pattern
+            .map(Self)
+            .ok_or_else(|| Invalid::new("it is not a name to ask for", "write a host name without port"))
     }
 
-    /// Whether the client asked for this name.
+    /// Whether it is one name and not several.
+    #[must_use]
+    pub fn is_plain(&self) -> bool {
+        self.0.wildcard.is_none()
+    }
+
+    /// Whether the client asked for this name, or one of these.
     pub(super) fn matches(&self, asked: &str) -> bool {
-        without_dot(asked).eq_ignore_ascii_case(&self.0)
+        let asked = without_dot(asked);
+        match asked.bytes().any(|byte| byte.is_ascii_uppercase()) {
+            true => self.0.matches(&asked.to_ascii_lowercase()),
+            false => self.0.matches(asked),
+        }
+    }
+
+    /// Whether a client may ask for a name that fits both.
+    pub(super) fn overlaps(&self, other: &Self) -> bool {
+        self.0.overlaps(&other.0)
     }
 }
 
 impl fmt::Display for Sni {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        self.0.fmt(f)
     }
-}
-
-fn without_dot(name: &str) -> &str {
-    name.strip_suffix('.').unwrap_or(name)
 }
 
 #[cfg(test)]
@@ -58,14 +69,29 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_plain_name_is_refused() {
-        for (sni, expected) in [
-            ("*.example", "\"*.example\" has a wildcard: a route's snis are plain names"),
-            ("", "a host must not be empty"),
-            ("a b", "\"a b\" has a character no host has: ' '"),
-            ("api.example:443", "\"api.example:443\" has a character no host has: ':'"),
+    fn a_wildcard_takes_every_name_that_begins_or_ends_so() {
+        for (sni, asked, expected) in [
+            ("*.example", "API.example.", true),
+            ("*.example", "x.api.example", true),
+            ("*.example", "example", false),
+            ("api.*", "api.example.com", true),
+            ("api.*", "apis.example", false),
+            ("*", "api.example", true),
+            ("*", "", false),
         ] {
-            assert_eq!(Sni::parse(sni).unwrap_err().to_string(), expected);
+            assert_eq!(Sni::parse(sni).unwrap().matches(asked), expected, "{sni} {asked}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_name_is_refused() {
+        for text in ["", "a b", "api.example:443", "10.0.0.1", "::1", "[::1]", "*.a.*", "a.*.b"] {
+            let error = Sni::parse(text).unwrap_err();
+            assert_eq!(
+                error.to_string(),
+                "it is not a name to ask for; write a host name without port",
+                "{text}"
+            );
         }
     }
 }

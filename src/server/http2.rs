@@ -18,8 +18,9 @@ use crate::message::compression::Names;
 use crate::proxy::body::Body;
 use crate::proxy::client::Client;
 use crate::proxy::error::chain;
+use crate::proxy::flow_control::{OpenStream, SMALLEST, StreamWindow, connection_window};
 use crate::proxy::interim::Interim;
-use crate::proxy::link::{CONNECTION_WINDOW, FRAME, REMEMBERED_RESETS, SEND_BUFFER, STREAM_WINDOW};
+use crate::proxy::link::{FRAME, REMEMBERED_RESETS, SEND_BUFFER};
 use crate::proxy::pump::{Patience, pump};
 use crate::tls::stream::Stream;
 
@@ -63,8 +64,10 @@ async fn run(
     let close = context.proxy.sweep().deadline();
     let patience = context.proxy.snapshot().deadlines.client_write;
     let names = Rc::new(Names::default());
+    let window = Rc::new(StreamWindow::default());
     loop {
         let next = poll_fn(|cx| {
+            window.adjust(cx, |size| connection.set_initial_window_size(size));
             // What has arrived is served before anything is ended.
             let mut next = connection.poll_accept(cx);
             let mut is_over =
@@ -90,8 +93,9 @@ async fn run(
         match next {
             Some(Ok((request, respond))) => {
                 let (client, context, names) = (Rc::clone(client), Rc::clone(context), Rc::clone(&names));
+                let opened = window.open();
                 // Boxed: the runtime moves a task when it takes it and when it ends, KBs three times each.
-                tokio::task::spawn_local(Box::pin(answer(request, respond, client, context, names)));
+                tokio::task::spawn_local(Box::pin(answer(request, respond, opened, client, context, names)));
             }
             Some(Err(reason)) => return Err(reason),
             None => return Ok(()),
@@ -103,8 +107,8 @@ fn builder(limits: Limits) -> Builder {
     let header_bytes = u32::try_from(limits.max_header_bytes).unwrap_or(u32::MAX);
     let mut builder = Builder::new();
     builder
-        .initial_window_size(STREAM_WINDOW)
-        .initial_connection_window_size(CONNECTION_WINDOW)
+        .initial_window_size(SMALLEST)
+        .initial_connection_window_size(connection_window(limits.http2_max_concurrent_streams))
         .max_frame_size(FRAME)
         .max_header_list_size(header_bytes.saturating_mul(HEADER_SLACK))
         .max_concurrent_streams(limits.http2_max_concurrent_streams)
@@ -118,6 +122,7 @@ fn builder(limits: Limits) -> Builder {
 async fn answer(
     request: Request<RecvStream>,
     respond: SendResponse<Bytes>,
+    opened: OpenStream,
     client: Rc<Client>,
     context: Rc<Context>,
     names: Rc<Names>,
@@ -131,7 +136,7 @@ async fn answer(
         }
     });
     let (head, stream) = request.into_parts();
-    let body = Body::http2(stream, &head.headers);
+    let body = Body::http2(stream, &head.headers, &opened);
     let request = Request::from_parts(head, body);
     let work = pin!(context.proxy.serve(&client, request, Some(&interim)));
     let Some(response) = unless_reset(work, &respond).await else { return };

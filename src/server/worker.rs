@@ -76,12 +76,12 @@ pub struct Shared {
     pub readiness: Readiness,
     /// Whether readiness waits for them.
     pub ready_needs_upstream: bool,
+    /// Told when a worker ends that was not asked to.
+    pub vitals: Vitals,
     /// Told of the links there are.
     pub contact: Contact,
     /// How long there may be none before the health check fails; `None` for any time.
     pub healthcheck_link_timeout: Option<Duration>,
-    /// Told when a worker ends that was not asked to.
-    pub vitals: Vitals,
 }
 
 /// Where accepted connections go. The listeners hold it: once it is dropped no more can come,

@@ -45,6 +45,7 @@ pub(super) fn callers(auth: &config::MtlsAuth, dates: &Dates) -> Result<ChainVer
     let said = &auth.ca_certificates;
     caller_cas(said, dates)?.trust(dates, |cas| {
         ChainVerifier::new(cas, auth.allow_partial_chain, DATES_ASIDE)
+            .map(|verifier| verifier.within(auth.verify_depth))
             .map_err(|error| Problem::new(files::first(said), error.to_string(), CALLERS_ADVICE))
     })
 }

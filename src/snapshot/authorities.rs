@@ -41,31 +41,27 @@ impl<'a> Authorities<'a> {
         judge: impl Fn(Vec<CertificateDer<'static>>) -> Result<Vec<CertificateDer<'static>>, CaError>,
     ) -> Result<Self, Problems> {
         let (mut problems, mut valid, mut lapsed) = (Problems::default(), Vec::new(), Vec::new());
-        let is_named = matches!(cas, CaFiles::Pem(_));
-        for said in cas.said() {
-            let found = match cas {
-                CaFiles::System(said) => files::system(said).map_err(Problems::from),
-                CaFiles::Pem(_) => files::certificates(said),
-            };
-            let Some(found) = problems.collect(found) else { continue };
+        if let Some(said) = cas.system() {
+            let found = problems.note(files::system(said)).unwrap_or_default();
+            let judged = judge(found).map_err(|error| Problem::new(said, error.to_string(), advice));
+            // Nobody named these, so nobody is told which of them have lapsed.
+            let certificates = problems.note(judged).into_iter().flatten().filter_map(parsed);
+            valid.extend(certificates.filter(|certificate| dates.lapse_unnoticed(certificate).is_none()));
+            if valid.is_empty() && problems.is_empty() {
+                let what = "this system has no CA certificate that is valid now";
+                problems.push(Problem::new(said, what, "check this host's clock").that_may_heal());
+            }
+        }
+        for said in cas.own() {
+            let Some(found) = problems.collect(files::certificates(said)) else { continue };
             let judged = judge(found.clone()).map_err(|error| Problem::new(said, error.to_string(), advice));
-            for der in problems.note(judged).into_iter().flatten() {
-                let number = found.iter().position(|other| *other == der).map_or(1, |at| at + 1);
-                // What cannot be read was judged already.
-                let Ok(certificate) = Certificate::parse(der) else { continue };
-                if !is_named {
-                    valid.extend(dates.lapse_unnoticed(&certificate).is_none().then_some(certificate));
-                    continue;
-                }
+            for certificate in problems.note(judged).into_iter().flatten().filter_map(parsed) {
+                let number = found.iter().position(|other| other == certificate.der()).map_or(1, |at| at + 1);
                 match dates.lapse(&certificate) {
                     None => valid.push(certificate),
                     Some(lapse) => lapsed.push(Lapsed { said, number, certificate, lapse }),
                 }
             }
-        }
-        if !is_named && valid.is_empty() && problems.is_empty() {
-            let what = "this system has no CA certificate that is valid now";
-            problems.push(Problem::new(&cas.said()[0], what, "check this host's clock").that_may_heal());
         }
         if problems.is_empty() { Ok(Self { valid, lapsed, advice }) } else { Err(problems) }
     }
@@ -115,6 +111,11 @@ impl<'a> Authorities<'a> {
             dates.caution(of_one[0].said, what, "put the renewed one there, or remove it");
         }
     }
+}
+
+/// What cannot be read was judged already.
+fn parsed(der: CertificateDer<'static>) -> Option<Certificate> {
+    Certificate::parse(der).ok()
 }
 
 impl std::fmt::Display for Lapsed<'_> {

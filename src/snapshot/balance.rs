@@ -198,8 +198,8 @@ fn probes(plan: &UpstreamPlan, active: &Active, defaults: &TlsDefaults) -> Resul
             None => None,
             Some((verify, said)) => {
                 let name = match said {
-                    Some(said) => verified_name(said, None, said)?,
-                    None => verified_name(&member.host, plan.host_header.as_deref(), &member.host)?,
+                    Some(said) => verified_name(said, None, said, verify)?,
+                    None => verified_name(&member.host, plan.host_header.as_deref(), &member.host, verify)?,
                 };
                 Some(named(&mut base, name, |name| {
                     Dialer::new(&defaults.trust(Some(verify), None, None), credentials.cloned(), name)

@@ -6,6 +6,7 @@
 mod access;
 mod authorities;
 mod cautions;
+mod equals;
 mod names;
 mod outline;
 mod plugins;
@@ -68,13 +69,6 @@ impl Declared {
 impl Loading<'_> {
     fn load(&self) -> Result<Declared, Problems> {
         let mut problems = Problems::default();
-        let access = &self.config.access;
-        if access.certificate_required && access.mtls_auth.is_none() && self.model.ca_certificates.is_empty()
-        {
-            let what = "it has no CA, so nobody could come in with a certificate";
-            let advice = "add ca_certificates, and an mtls-auth that names them";
-            problems.push(Problem::new(self.source.said(), what, advice));
-        }
         let effective = Effective::of(self.model);
         let judges = Judges::new(self, &mut problems);
         let policies = judges.policies(&effective, &mut problems);
@@ -84,9 +78,12 @@ impl Loading<'_> {
         let names = names::names(self, &judges, &mut problems);
         let routes = rules::routes(self, &effective, &mut problems);
         let mut cautions = cautions::cautions(self);
+        cautions.extend(equals::cautions(self, &effective, &routes));
         if let Some(refuse) = &self.config.refuse_insecure {
-            cautions.drain(..).for_each(|caution| problems.push(caution.refused_by(refuse)));
+            let refused = cautions.extract_if(.., |caution| caution.weakens_security());
+            problems.extend(refused.map(|caution| caution.refused_by(refuse)));
         }
+        cautions.extend(cautions::presented(self));
         match names {
             Some(names) if problems.is_empty() => {
                 Ok(Declared { routes, services, policies, gate, names, cautions })

@@ -35,7 +35,7 @@ pub(super) fn named_by(config: &Config) -> Vec<PathBuf> {
     let credentials = server.chain(upstream.and_then(|tls| tls.credentials.as_ref()));
     let cas = config.access.mtls_auth.iter().map(|auth| &auth.ca_certificates);
     let cas = cas.chain(upstream.map(|tls| &tls.ca_certificates));
-    let said = credentials.flat_map(|files| [&files.cert, &files.key]).chain(cas.flat_map(CaFiles::said));
+    let said = credentials.flat_map(|files| [&files.cert, &files.key]).chain(cas.flat_map(CaFiles::own));
     let path = |said| match Reference::of(said) {
         Reference::Path(path) => Some(path),
         Reference::Text(_) => None,
@@ -46,10 +46,9 @@ pub(super) fn named_by(config: &Config) -> Vec<PathBuf> {
 
 /// Every certificate of a set of CAs that can be read, whatever its dates.
 pub(super) fn every(cas: &CaFiles) -> Vec<CertificateDer<'static>> {
-    match cas {
-        CaFiles::System(said) => system(said).unwrap_or_default(),
-        CaFiles::Pem(said) => said.iter().filter_map(|said| certificates(said).ok()).flatten().collect(),
-    }
+    let system = cas.system().and_then(|said| system(said).ok());
+    let own = cas.own().iter().filter_map(|said| certificates(said).ok());
+    system.into_iter().chain(own).flatten().collect()
 }
 
 /// Those of `all` that are valid now, each a chain with its key, fit for `side`. One that has lapsed is left
@@ -116,6 +115,7 @@ fn pair(files: &CredentialFiles, side: Side) -> Result<Credentials, Problems> {
             E::UnusableKey(_) => (&files.key, "use an RSA (2048 bits or more), ECDSA or Ed25519 key"),
             E::Expired { .. } | E::NotYetValid { .. } => (&files.cert, "have a new certificate issued"),
             E::WrongUsage { .. } => (&files.cert, "have one issued for this use"),
+            E::KeyForm { .. } => (&files.cert, "have one issued for a plain RSA, ECDSA or Ed25519 key"),
             E::Malformed(_) => (&files.cert, "give an X.509 certificate in PEM"),
         };
         Problem::new(said, error.to_string(), advice).into()

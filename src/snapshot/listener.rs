@@ -54,11 +54,6 @@ fn hints(verifier: &ChainVerifier, auth: &config::MtlsAuth) -> Result<Hints, Pro
     })
 }
 
-/// What is wrong with the certificates of the settings.
-pub(super) fn examine(tls: &config::ServerTls, dates: &Dates) -> Problems {
-    files::credentials(&tls.credentials, Side::Server, dates).err().unwrap_or_default()
-}
-
 /// Reads the certificates of the settings, and joins them with those of `names`.
 pub(super) fn listener_tls(
     tls: &config::ServerTls,

@@ -3,18 +3,17 @@
 use std::sync::Arc;
 
 use http::HeaderValue;
-use rustls::RootCertStore;
 use rustls::pki_types::{ServerName, UnixTime};
 
 use super::authorities::Authorities;
 use super::balance::{Balance, named};
 use super::dates::{DATES_ASIDE, Dates};
 use super::files;
-use super::target::{Target, verified_name};
+use super::target::{Target, tls_name, verified_name};
 use crate::config::{self, CaFiles, Problem, Problems, Terms, UpstreamTls};
 use crate::tls::client::{Dialer, ServerTrust};
 use crate::tls::credentials::{Credentials, Side};
-use crate::tls::trust;
+use crate::tls::trust::{self, Anchors};
 
 /// What a request to this service needs.
 #[derive(Debug)]
@@ -50,7 +49,7 @@ pub struct ServicePlan {
     /// Whether chain and name of its certificate are verified; as in [`TlsDefaults`] where it says nothing.
     pub tls_verify: Option<bool>,
     /// Whom to trust for that, in place of those of [`TlsDefaults`].
-    pub ca_certificates: Option<Arc<RootCertStore>>,
+    pub ca_certificates: Option<Arc<Anchors>>,
     /// Intermediate certificates allowed in its chain.
     pub tls_verify_depth: Option<u32>,
     /// The upstream of that name as the service's host, if there is one.
@@ -64,7 +63,7 @@ pub struct TlsDefaults {
     /// Whether certificates are verified.
     pub verify: bool,
     /// Whom to trust for that.
-    pub ca_certificates: Arc<RootCertStore>,
+    pub ca_certificates: Arc<Anchors>,
     /// What is presented to whoever asks.
     pub credentials: Option<Credentials>,
 }
@@ -73,7 +72,7 @@ impl TlsDefaults {
     pub(super) fn trust(
         &self,
         verify: Option<bool>,
-        cas: Option<&Arc<RootCertStore>>,
+        cas: Option<&Arc<Anchors>>,
         depth: Option<u32>,
     ) -> ServerTrust {
         let roots = Arc::clone(cas.unwrap_or(&self.ca_certificates));
@@ -94,12 +93,13 @@ impl Service {
         let scheme = plan.address.scheme;
         let terms = Arc::new(plan.terms.clone().to(scheme));
         let host_header = plan.balance.as_ref().and_then(|balance| balance.plan.host_header.as_deref());
+        let verify = plan.tls_verify.unwrap_or(defaults.verify);
         let mut base = None;
         let mut target = |address: &config::Target| -> Result<Arc<Target>, String> {
             let dialer = match scheme.is_tls() {
                 false => None,
                 true => {
-                    let name = verified_name(&plan.address.host, host_header, &address.host)?;
+                    let name = verified_name(&plan.address.host, host_header, &address.host, verify)?;
                     Some(named(&mut base, name, |name| plan.dialer(defaults, name))?)
                 }
             };
@@ -183,7 +183,7 @@ pub(super) fn defaults(tls: &UpstreamTls, dates: &Dates) -> Result<TlsDefaults, 
     let mut problems = Problems::default();
     let ca_certificates = match tls.verify {
         true => problems.collect(upstream_cas(&tls.ca_certificates, dates)),
-        false => Some(Arc::new(RootCertStore::empty())),
+        false => Some(Arc::new(Anchors::default())),
     };
     let credentials = problems.collect(client_credentials(tls, dates));
     let (Some(ca_certificates), Some(credentials)) = (ca_certificates, credentials) else {
@@ -204,8 +204,7 @@ fn client_credentials(tls: &UpstreamTls, dates: &Dates) -> Result<Option<Credent
 /// # Errors
 /// When it cannot be one.
 pub fn server_name(tls: &UpstreamTls) -> Result<ServerName<'static>, Problems> {
-    ServerName::try_from(tls.server_name.clone()).map_err(|_| {
-        let what = format!("{:?} is neither a DNS name nor an IP address", tls.server_name);
+    tls_name(&tls.server_name, tls.verify).map_err(|what| {
         Problem::missing("upstream_tls_server_name", what, "write the name in the upstream's certificate")
             .into()
     })
@@ -220,21 +219,21 @@ pub fn server_trust(tls: &UpstreamTls, now: UnixTime) -> Result<ServerTrust, Pro
 }
 
 fn trust_of(tls: &UpstreamTls, dates: &Dates) -> Result<ServerTrust, Problems> {
-    match tls.verify {
-        true => Ok(ServerTrust::Verify(upstream_cas(&tls.ca_certificates, dates)?)),
-        false => Ok(ServerTrust::Anything),
+    if !tls.verify {
+        return Ok(ServerTrust::Anything);
     }
+    let anchors = upstream_cas(&tls.ca_certificates, dates)?;
+    Ok(match tls.verify_depth {
+        None => ServerTrust::Verify(anchors),
+        Some(depth) => ServerTrust::VerifyWithin(anchors, depth),
+    })
 }
 
 /// Only what can be an anchor: bundles with everybody's CAs in them hold more than that.
-pub(super) fn upstream_cas(cas: &CaFiles, dates: &Dates) -> Result<Arc<RootCertStore>, Problems> {
+pub(super) fn upstream_cas(cas: &CaFiles, dates: &Dates) -> Result<Arc<Anchors>, Problems> {
     let advice = "give the CA that issued the upstream's certificate";
     let found = Authorities::read(cas, dates, advice, |found| trust::usable(found, DATES_ASIDE))?;
-    found.trust(dates, |cas| {
-        let mut roots = RootCertStore::empty();
-        roots.add_parsable_certificates(cas);
-        Ok(Arc::new(roots))
-    })
+    found.trust(dates, |cas| Ok(Arc::new(Anchors::of_servers(cas))))
 }
 
 #[cfg(test)]
@@ -266,7 +265,7 @@ mod tests {
     }
 
     fn defaults(verify: bool, credentials: Option<Credentials>) -> TlsDefaults {
-        TlsDefaults { verify, ca_certificates: Arc::new(RootCertStore::empty()), credentials }
+        TlsDefaults { verify, ca_certificates: Arc::new(Anchors::default()), credentials }
     }
 
     fn upstream(client_certificate: Option<Credentials>, targets: &[(&str, u16)]) -> Arc<Balance> {
@@ -307,7 +306,7 @@ mod tests {
 
     #[test]
     fn verification_is_the_services_word_or_the_global_one() {
-        let roots = Arc::new(RootCertStore::empty());
+        let roots = Arc::new(Anchors::default());
         let check = |global: bool, said: Option<bool>, depth: Option<u32>, expected: &str| {
             let trust = match defaults(global, None).trust(said, Some(&roots), depth) {
                 ServerTrust::Verify(used) => {

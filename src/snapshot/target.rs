@@ -3,7 +3,7 @@
 //! Made by `service` and `balance`. `proxy` gives each target of each service a pool of its own, so a
 //! connection is never shared between two TLS identities: certificate, trust and name are the target's.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use http::HeaderValue;
@@ -11,6 +11,7 @@ use http::uri::Authority;
 use rustls::pki_types::ServerName;
 
 use crate::config::{self, Terms};
+use crate::routing::is_host;
 use crate::tls::client::Dialer;
 
 /// Where connections go.
@@ -79,11 +80,12 @@ fn has_port(host: &str) -> bool {
 /// `proxy_ssl_name`), so that a client's `Host` decides whom it trusts.
 ///
 /// # Errors
-/// When it is neither a DNS name nor an IP address.
+/// When it is neither a DNS name nor an IP address, and `verify` says that the certificate must hold it.
 pub(super) fn verified_name(
     service: &str,
     host_header: Option<&str>,
     target: &str,
+    verify: bool,
 ) -> Result<ServerName<'static>, String> {
     let header = host_header.map(|said| match said.parse::<Authority>() {
         Ok(authority) => authority.host().trim_matches(['[', ']']).to_owned(),
@@ -91,8 +93,23 @@ pub(super) fn verified_name(
     });
     let is_name = target.parse::<IpAddr>().is_err();
     let name = header.unwrap_or_else(|| if is_name { target } else { service }.to_owned());
-    ServerName::try_from(name.clone())
-        .map_err(|_| format!("`{name}` is neither a DNS name nor an IP address"))
+    tls_name(&name, verify)
+}
+
+/// A name as TLS wants it.
+///
+/// # Errors
+/// When it is none, and `verify` says that the certificate must hold it.
+pub(super) fn tls_name(name: &str, verify: bool) -> Result<ServerName<'static>, String> {
+    match ServerName::try_from(name.to_owned()) {
+        Ok(name) => Ok(name),
+        // Nobody compares it, and an address is not sent as SNI.
+        Err(_) if !verify && is_host(name) => Ok(IpAddr::from(Ipv4Addr::UNSPECIFIED).into()),
+        Err(_) if is_host(name) => {
+            Err(format!("`{name}` can be in no certificate: the last label of a DNS name is not a number"))
+        }
+        Err(_) => Err(format!("`{name}` is neither a DNS name nor an IP address")),
+    }
 }
 
 #[cfg(test)]
@@ -122,7 +139,7 @@ mod tests {
     #[test]
     fn the_name_that_is_verified_comes_from_the_configuration_alone() {
         let check = |header: Option<&str>, target: &str, expected: &str| {
-            let name = verified_name("orders.internal", header, target).unwrap();
+            let name = verified_name("orders.internal", header, target, true).unwrap();
             assert_eq!(name, ServerName::try_from(expected).unwrap(), "{header:?} {target}");
         };
         check(None, "one.example", "one.example");
@@ -131,8 +148,17 @@ mod tests {
         check(Some("api.example"), "one.example", "api.example");
         check(Some("api.example:8443"), "10.0.0.1", "api.example");
         check(Some("[::1]:8443"), "10.0.0.1", "::1");
-        let alone = verified_name("10.0.0.1", None, "10.0.0.1").unwrap();
+        let alone = verified_name("10.0.0.1", None, "10.0.0.1", true).unwrap();
         assert_eq!(alone, ServerName::try_from("10.0.0.1").unwrap());
-        assert!(verified_name("a b", None, "10.0.0.1").is_err());
+        assert!(verified_name("a b", None, "10.0.0.1", false).is_err());
+    }
+
+    #[test]
+    fn a_name_that_no_certificate_has_is_good_where_nobody_verifies() {
+        let verified = verified_name("backend.1", None, "10.0.0.1", true);
+        let expected = "`backend.1` can be in no certificate: the last label of a DNS name is not a number";
+        assert_eq!(verified, Err(expected.to_owned()));
+        let unverified = verified_name("backend.1", None, "10.0.0.1", false).unwrap();
+        assert_eq!(unverified, ServerName::try_from("0.0.0.0").unwrap());
     }
 }

@@ -7,23 +7,23 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::client::{ClientConfig, ResolvesClientCert, Resumption, WebPkiServerVerifier};
-use rustls::crypto::{WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature};
+use rustls::client::{ClientConfig, ResolvesClientCert, Resumption};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::sign::CertifiedKey;
-use rustls::{CertificateError, DigitallySignedStruct, Error, OtherError, RootCertStore, SignatureScheme};
-use webpki::{EndEntityCert, KeyUsage, VerifiedPath};
+use rustls::{DigitallySignedStruct, Error, SignatureScheme};
 
 use super::credentials::Credentials;
+use super::possession::Possession;
+use super::trust::{Anchors, ServerVerifier};
 
 /// How the server's certificate is judged.
 #[derive(Debug, Clone)]
 pub enum ServerTrust {
     /// Its chain must lead to one of these, and its name must be the one we dial.
-    Verify(Arc<RootCertStore>),
+    Verify(Arc<Anchors>),
     /// The same, with at the most so many intermediate certificates in between: the leaf and the
     /// CA do not count (OpenSSL 1.1.0 and later, SSL_CTX_set_verify_depth; Kong's `tls_verify_depth`).
-    VerifyWithin(Arc<RootCertStore>, u32),
+    VerifyWithin(Arc<Anchors>, u32),
     /// Anything is believed (`upstream_tls_verify=off`).
     Anything,
 }
@@ -45,22 +45,16 @@ impl ServerTrust {
     }
 
     fn verifier(&self) -> Result<Arc<dyn ServerCertVerifier>, String> {
-        let algorithms = super::provider().signature_verification_algorithms;
-        Ok(match self {
-            Self::Verify(roots) => webpki_verifier(roots)?,
-            Self::VerifyWithin(roots, depth) => {
-                let (roots, depth) = (Arc::clone(roots), *depth);
-                Arc::new(Within { complete: webpki_verifier(&roots)?, roots, depth, algorithms })
-            }
-            Self::Anything => Arc::new(BelieveAnything(algorithms)),
-        })
+        let (anchors, depth) = match self {
+            Self::Anything => return Ok(Arc::new(BelieveAnything(Possession::default()))),
+            Self::Verify(anchors) => (anchors, None),
+            Self::VerifyWithin(anchors, depth) => (anchors, Some(*depth)),
+        };
+        if anchors.is_empty() {
+            return Err("there is no CA that its certificate could lead to".to_owned());
+        }
+        Ok(Arc::new(ServerVerifier::new(Arc::clone(anchors), depth)))
     }
-}
-
-fn webpki_verifier(roots: &Arc<RootCertStore>) -> Result<Arc<WebPkiServerVerifier>, String> {
-    WebPkiServerVerifier::builder_with_provider(Arc::clone(roots), super::provider())
-        .build()
-        .map_err(|error| error.to_string())
 }
 
 /// What every dial to one upstream has in common.
@@ -172,83 +166,9 @@ impl ResolvesClientCert for Presenter {
     }
 }
 
-/// Judges as rustls does, and then how long the way to the CA was, which rustls does not tell.
-#[derive(Debug)]
-struct Within {
-    complete: Arc<WebPkiServerVerifier>,
-    roots: Arc<RootCertStore>,
-    depth: u32,
-    algorithms: WebPkiSupportedAlgorithms,
-}
-
-impl Within {
-    fn is_short(&self, path: &VerifiedPath<'_>) -> Result<(), webpki::Error> {
-        let intermediates = path.intermediate_certificates().count();
-        if intermediates as u64 <= u64::from(self.depth) {
-            return Ok(());
-        }
-        Err(webpki::Error::MaximumPathDepthExceeded)
-    }
-}
-
-impl ServerCertVerifier for Within {
-    fn verify_server_cert(
-        &self,
-        end_entity: &CertificateDer<'_>,
-        intermediates: &[CertificateDer<'_>],
-        server_name: &ServerName<'_>,
-        ocsp_response: &[u8],
-        now: UnixTime,
-    ) -> Result<ServerCertVerified, Error> {
-        let judged =
-            self.complete.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)?;
-        // A second time, because a chain may lead to a CA in more than one way.
-        let short = EndEntityCert::try_from(end_entity).and_then(|leaf| {
-            let judge = |path: &VerifiedPath<'_>| self.is_short(path);
-            let (usage, algorithms) = (KeyUsage::server_auth(), self.algorithms.all);
-            leaf.verify_for_usage(
-                algorithms,
-                &self.roots.roots,
-                intermediates,
-                now,
-                usage,
-                None,
-                Some(&judge),
-            )
-            .map(drop)
-        });
-        short.map(|()| judged).map_err(|_| {
-            let text = format!("its chain has more than {} intermediates (tls_verify_depth)", self.depth);
-            CertificateError::Other(OtherError(Arc::new(std::io::Error::other(text)))).into()
-        })
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        self.complete.verify_tls12_signature(message, cert, dss)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        self.complete.verify_tls13_signature(message, cert, dss)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.complete.supported_verify_schemes()
-    }
-}
-
 /// `upstream_tls_verify=off`: the handshake's signatures still count, the certificate does not.
 #[derive(Debug)]
-struct BelieveAnything(WebPkiSupportedAlgorithms);
+struct BelieveAnything(Possession);
 
 impl ServerCertVerifier for BelieveAnything {
     fn verify_server_cert(
@@ -268,7 +188,7 @@ impl ServerCertVerifier for BelieveAnything {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls12_signature(message, cert, dss, &self.0)
+        self.0.tls12(message, cert, dss)
     }
 
     fn verify_tls13_signature(
@@ -277,11 +197,11 @@ impl ServerCertVerifier for BelieveAnything {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls13_signature(message, cert, dss, &self.0)
+        self.0.tls13(message, cert, dss)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.supported_schemes()
+        self.0.schemes()
     }
 }
 
@@ -296,9 +216,7 @@ mod tests {
         let one = root.intermediate("one").unwrap();
         let two = one.intermediate("two").unwrap();
         let leaf = Leaf::server(&["gateway.example"]).unwrap();
-        let mut roots = RootCertStore::empty();
-        roots.add(root.certificate().clone()).unwrap();
-        let roots = Arc::new(roots);
+        let roots = Arc::new(Anchors::of_servers([root.certificate().clone()]));
         let name = ServerName::try_from("gateway.example").unwrap();
         let check = |issuer: &Authority, depth: u32, expected: bool| {
             let chain = issuer.issue(&leaf).unwrap().chain();

@@ -3,10 +3,14 @@
 use std::sync::Arc;
 
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
-use rustls::sign::CertifiedKey;
+use rustls::sign::{CertifiedKey, SigningKey};
 use thiserror::Error;
+use x509_parser::prelude::FromDer;
+use x509_parser::x509::SubjectPublicKeyInfo;
 
 use crate::identity::{Certificate, Malformed};
+
+pub use crate::identity::Side;
 
 /// Why a chain and a key cannot be presented.
 #[derive(Debug, Error)]
@@ -17,6 +21,14 @@ pub enum CredentialError {
     /// Two halves of different pairs.
     #[error("the private key does not belong to the first certificate ({subject})")]
     KeyMismatch {
+        /// RFC 4514 subject of the leaf.
+        subject: String,
+    },
+    /// The same key, in a form of certificate that no signature of ours would fit.
+    #[error(
+        "the key in the certificate ({subject}) is in a form that cannot be used here: RSASSA-PSS, a compressed point, or parameters of its own"
+    )]
+    KeyForm {
         /// RFC 4514 subject of the leaf.
         subject: String,
     },
@@ -51,15 +63,6 @@ pub enum CredentialError {
     },
 }
 
-/// Which side of a handshake presents the certificate.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Side {
-    /// It is asked for by a server.
-    Client,
-    /// It is shown to every client.
-    Server,
-}
-
 /// A chain and its key, checked to belong together. The key never prints.
 #[derive(Clone)]
 pub struct Credentials {
@@ -90,14 +93,10 @@ impl Credentials {
         let leaf = Certificate::parse(first)?;
         check_validity(&leaf, now)?;
         check_usage(&leaf, side)?;
-        let certified =
-            CertifiedKey::from_der(chain, key, &super::provider()).map_err(|error| match error {
-                rustls::Error::InconsistentKeys(_) => {
-                    CredentialError::KeyMismatch { subject: leaf.subject().to_string() }
-                }
-                other => CredentialError::UnusableKey(other),
-            })?;
-        Ok(Self { certified: Arc::new(certified), leaf: Arc::new(leaf) })
+        let key =
+            super::provider().key_provider.load_private_key(key).map_err(CredentialError::UnusableKey)?;
+        check_key(&leaf, key.as_ref())?;
+        Ok(Self { certified: Arc::new(CertifiedKey::new(chain, key)), leaf: Arc::new(leaf) })
     }
 
     /// The chain and signing key as rustls wants them.
@@ -128,14 +127,76 @@ fn check_validity(leaf: &Certificate, now: UnixTime) -> Result<(), CredentialErr
 }
 
 fn check_usage(leaf: &Certificate, side: Side) -> Result<(), CredentialError> {
-    let (allowed, side, usage) = match side {
-        Side::Client => (leaf.allows_client_auth(), "TLS client", "clientAuth"),
-        Side::Server => (leaf.allows_server_auth(), "TLS server", "serverAuth"),
-    };
-    if allowed {
+    // For anything: the other side decides, and `likely_refused` says what it will.
+    if leaf.is_meant_for(side) || leaf.is_meant_for_anything() {
         return Ok(());
     }
-    Err(CredentialError::WrongUsage { subject: leaf.subject().to_string(), side, usage })
+    let (usage, subject) = (side.usage(), leaf.subject().to_string());
+    let side = match side {
+        Side::Client => "TLS client",
+        Side::Server => "TLS server",
+    };
+    Err(CredentialError::WrongUsage { subject, side, usage })
+}
+
+/// Whether the leaf certifies this key. As rustls' `CertifiedKey::keys_match` does it, but for certificates that
+/// webpki does not read too: X.509 version 1.
+fn check_key(leaf: &Certificate, key: &dyn SigningKey) -> Result<(), CredentialError> {
+    let subject = || leaf.subject().to_string();
+    // All keys of the provider tell theirs.
+    let Some(public) = key.public_key() else { return Ok(()) };
+    if Certificate::public_key(leaf.der())? == public {
+        return Ok(());
+    }
+    let bits = |info: &[u8]| {
+        let (_, info) = SubjectPublicKeyInfo::from_der(info).ok()?;
+        Some(info.subject_public_key.data.to_vec())
+    };
+    let (certified, own) = (bits(&Certificate::public_key(leaf.der())?), bits(&public));
+    let same =
+        certified.zip(own).is_some_and(|(certified, own)| certified == own || is_point(&certified, &own));
+    Err(if same {
+        CredentialError::KeyForm { subject: subject() }
+    } else {
+        CredentialError::KeyMismatch { subject: subject() }
+    })
+}
+
+/// Whether a compressed point has the first coordinate of one that is not (SEC 1, section 2.3.3).
+fn is_point(compressed: &[u8], point: &[u8]) -> bool {
+    let (Some((2 | 3, x)), Some((4, xy))) = (compressed.split_first(), point.split_first()) else {
+        return false;
+    };
+    x.len() * 2 == xy.len() && xy.starts_with(x)
+}
+
+/// What the other side will hold against a certificate that is shown to it, however right it is for us.
+#[must_use]
+pub fn likely_refused(leaf: &Certificate, side: Side) -> Option<String> {
+    let (subject, usage) = (leaf.subject(), side.usage());
+    let peer = match side {
+        Side::Client => "servers",
+        Side::Server => "clients",
+    };
+    let because = if leaf.version() < 3 {
+        format!(
+            "it is of X.509 version {}: OpenSSL takes that, and so Kong and nginx; a gateway of mtls-bridge and all of rustls do not",
+            leaf.version()
+        )
+    } else if !leaf.is_meant_for(side) {
+        format!("its extended key usage says anyExtendedKeyUsage and not {usage}")
+    } else if !leaf.may_sign() {
+        "its key usage lacks digitalSignature, without which it may not sign a handshake".to_owned()
+    } else if leaf.is_ca() {
+        "it is a CA, which is taken only where this very certificate is listed as trusted".to_owned()
+    } else if let Some(oid) = leaf.unknown_critical() {
+        format!("it has the critical extension {oid}, which few know")
+    } else if side == Side::Server && leaf.sans().is_empty() {
+        "it has no subject alternative name, and the common name counts no longer".to_owned()
+    } else {
+        return None;
+    };
+    Some(format!("many {peer} will refuse the certificate ({subject}): {because}"))
 }
 
 /// A length of time in its largest sensible unit: `3 days`, `1 hour`.

@@ -12,7 +12,7 @@
 mod address;
 mod ask;
 mod crl;
-mod der;
+pub(in crate::tls) mod der;
 mod failures;
 mod fetch;
 mod files;

@@ -156,11 +156,10 @@ impl Build<'_> {
     ) -> Result<ServerConfig, Error> {
         let builder = ServerConfig::builder_with_provider(Arc::clone(&self.provider))
             .with_protocol_versions(self.versions)?;
-        let algorithms = self.provider.signature_verification_algorithms;
         let builder = match asks {
             None => builder.with_no_client_auth(),
             Some((hints, judge)) => {
-                builder.with_client_cert_verifier(Arc::new(Asker::new(hints, judge.cloned(), algorithms)))
+                builder.with_client_cert_verifier(Arc::new(Asker::new(hints, judge.cloned())))
             }
         };
         let mut config = builder.with_cert_resolver(Arc::clone(&self.resolver));

@@ -14,6 +14,7 @@ use mtls_bridge::pki::{Authority, KeyKind, Leaf, Usage, Validity};
 
 use time::{Duration, OffsetDateTime};
 
+use crate::executable::executable;
 use crate::support::bridge::{Setup, gateway, reverse_proxy};
 use crate::support::pki::Pki;
 
@@ -273,8 +274,8 @@ fn a_file_this_user_may_not_read_says_which_user_must() {
     fs::set_permissions(&key, Permissions::from_mode(0o000)).unwrap();
     // Nobody may be kept out of the folder the program was built in.
     let program = pki.path("mtls-bridge");
-    let built = env!("CARGO_BIN_EXE_mtls-bridge");
-    fs::hard_link(built, &program).or_else(|_| fs::copy(built, &program).map(drop)).unwrap();
+    let built = executable();
+    fs::hard_link(&built, &program).or_else(|_| fs::copy(&built, &program).map(drop)).unwrap();
 
     let mut command = Command::new(program);
     command.arg("check").env_clear().envs([

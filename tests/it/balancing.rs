@@ -17,7 +17,7 @@ use mtls_bridge::snapshot::balance::{
 };
 use mtls_bridge::snapshot::{Service, ServicePlan, TlsDefaults};
 use mtls_bridge::tls::credentials::{Credentials, Side};
-use rustls::RootCertStore;
+use mtls_bridge::tls::trust::Anchors;
 use rustls::pki_types::UnixTime;
 use tokio::sync::oneshot;
 
@@ -82,7 +82,7 @@ fn passive(passive: Counting) -> Option<HealthChecks> {
 }
 
 fn no_tls() -> TlsDefaults {
-    TlsDefaults { verify: true, ca_certificates: Arc::new(RootCertStore::empty()), credentials: None }
+    TlsDefaults { verify: true, ca_certificates: Arc::new(Anchors::default()), credentials: None }
 }
 
 /// A bridge in this process whose one service has these targets. Dropped, it ends.
@@ -305,8 +305,7 @@ fn health_checks_present_the_certificate_of_the_upstream_and_not_of_the_service(
     let gateway = gateway(&pki, echo.address).start();
     let issued = pki.authority.issue(&Leaf::client("checker")).unwrap();
     let checker = Credentials::new(issued.chain(), issued.key(), Side::Client, UnixTime::now()).unwrap();
-    let mut roots = RootCertStore::empty();
-    roots.add(pki.authority.certificate().clone()).unwrap();
+    let roots = Anchors::of_servers([pki.authority.certificate().clone()]);
     let defaults = TlsDefaults { ca_certificates: Arc::new(roots), ..no_tls() };
     let question = || Question::Https {
         path: "/".into(),

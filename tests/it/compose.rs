@@ -6,6 +6,7 @@ use std::process::{Command, Stdio};
 
 use mtls_bridge::pki::Leaf;
 
+use crate::support::PATIENCE;
 use crate::support::bridge::program;
 use crate::support::client::curl;
 use crate::support::docker::{CLIENT_IMAGE, IMAGE, Project, available, docker, run, rust_image};
@@ -152,10 +153,12 @@ fn a_gateway_that_restarts_costs_quick_refusals_and_nothing_else() {
     let url = "http://reverse-proxy:8000/";
     docker(&["stop", &pair.container("gateway")]);
     let answer = pair.curl(&["-w", "\n%{time_total}", url]);
-    assert!([502, 503].contains(&answer.status), "{answer:?}");
+    // Until docker has taken the name and the address away there may be nobody who refuses: that is a 504, after
+    // connect_timeout.
+    assert!([502, 503, 504].contains(&answer.status), "{answer:?}");
     assert_eq!(answer.header("retry-after"), Some("1"));
     let seconds: f64 = answer.body.lines().last().unwrap().parse().unwrap();
-    assert!(seconds < 6.0, "it took {seconds} s");
+    assert!(seconds < PATIENCE.as_secs_f64(), "it took {seconds} s, and read_timeout is a minute");
     docker(&["start", &pair.container("gateway")]);
     pair.curl_until_200(url);
 }

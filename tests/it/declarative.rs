@@ -2,7 +2,9 @@
 
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 
+use crate::executable::executable;
 use crate::support::bridge::{Bridge, program};
 use crate::support::client::{curl_anonymous, curl_as};
 use crate::support::declarative::{CA_ID, declaring, filled, service, written};
@@ -13,7 +15,12 @@ const TAKEN_OVER: &str = "were replaced";
 
 /// The lines of a configuration that is refused because of its declarative file.
 fn refused(pki: &Pki, file: &Path) -> Vec<String> {
-    let output = program()
+    refused_by(program(), pki, file)
+}
+
+/// The same by this command of the program.
+fn refused_by(mut command: Command, pki: &Pki, file: &Path) -> Vec<String> {
+    let output = command
         .args(["check", "gateway"])
         .env("PROXY_LISTEN", "127.0.0.1:0 ssl")
         .env("SSL_CERT", pki.path("server.crt"))
@@ -65,11 +72,8 @@ fn every_problem_is_told_with_its_place() {
 }
 
 #[test]
-fn a_gateway_that_trusts_nobody_does_not_start_and_one_that_asks_nobody_is_warned_about() {
-    let pki = Pki::new();
-    let lines = refused(&pki, &written(&pki, "_format_version: \"3.0\"\n", &[]));
-    assert!(lines[0].contains("it has no CA, so nobody could come in with a certificate"), "{lines:#?}");
-    let echo = Echo::start();
+fn a_gateway_that_asks_nobody_is_warned_about() {
+    let (pki, echo) = (Pki::new(), Echo::start());
     let node = declaring(&pki, echo.address, &routes("/")).start();
     node.log.containing("no plugin asks callers for certificates, so everybody comes in");
     let refused = declaring(&pki, echo.address, &routes("/")).env("PROFILE", "hardened").refused();
@@ -137,10 +141,11 @@ fn bombs_and_bottomless_files_are_refused_at_once() {
     let deep = format!("{HEAD}services: {}\n", "[".repeat(100_000));
     let huge = format!("{HEAD}services:\n{}", "- {name: x, host: y}\n".repeat(3_000_000));
     for text in [bomb, deep, huge] {
-        let begun = std::time::Instant::now();
-        let lines = refused(&pki, &written(&pki, &text, &[]));
+        // In time of its own: how long that takes, other programs decide too. Built for debugging it takes a third.
+        let mut limited = Command::new("sh");
+        limited.args(["-c", "ulimit -t 30; exec \"$0\" \"$@\""]).arg(executable()).env_clear();
+        let lines = refused_by(limited, &pki, &written(&pki, &text, &[]));
         assert!(!lines.is_empty() && lines.iter().all(|line| line.len() < 1000), "{lines:#?}");
-        assert!(begun.elapsed() < crate::support::PATIENCE, "{:?}", begun.elapsed());
     }
 }
 

@@ -8,6 +8,7 @@ use std::process::Command;
 use mtls_bridge::pki::{Leaf, Usage};
 use serde_json::Value;
 
+use crate::executable::executable;
 use crate::support::bridge::program;
 use crate::support::peers::installed;
 use crate::support::pki::Pki;
@@ -53,7 +54,7 @@ fn systemd_takes_the_units_of_its_page() {
     assert_eq!(units.len(), 2);
     for (number, unit) in units.iter().enumerate() {
         // The unit names the binary where it will be; it is checked where it is.
-        let unit = unit.replace("/usr/local/bin/mtls-bridge", env!("CARGO_BIN_EXE_mtls-bridge"));
+        let unit = unit.replace("/usr/local/bin/mtls-bridge", executable().to_str().unwrap());
         let file = folder.path().join(format!("mtls-bridge-{number}.service"));
         fs::write(&file, unit).unwrap();
         let output =

@@ -6,6 +6,7 @@
 #![allow(missing_docs, unreachable_pub)] // a test's name is its sentence, and nobody links to it
 
 mod echo;
+mod executable;
 mod layers;
 mod transcripts;
 
@@ -45,15 +46,25 @@ mod demo;
 #[cfg(has_clients)]
 mod deployment;
 #[cfg(has_clients)]
+mod every_problem;
+#[cfg(has_clients)]
+mod first_tries;
+#[cfg(has_clients)]
 mod foreign_client;
 #[cfg(has_clients)]
 mod foreign_gateway;
 #[cfg(has_clients)]
 mod grpc;
 #[cfg(has_clients)]
+mod head_of_line;
+#[cfg(has_clients)]
 mod http;
 #[cfg(has_clients)]
 mod identity_headers;
+#[cfg(has_clients)]
+mod kong_conf;
+#[cfg(has_clients)]
+mod kong_names;
 #[cfg(has_clients)]
 mod lapsed;
 #[cfg(has_clients)]

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::support::bridge::Bridge;
+use crate::support::bridge::{Bridge, program};
 use crate::support::client::{Answer, curl, curl_anonymous, curl_as};
 use crate::support::declarative::{CA_ID, declaring};
 use crate::support::pki::Pki;
@@ -210,4 +210,130 @@ services:
     assert_eq!(host("/kept"), ["shop.example"]);
     let own = host("/own");
     assert!(own[0].starts_with("127.0.0.1:"), "{own:?}");
+}
+
+/// The policy of one who has to show a certificate.
+fn mtls_auth() -> String {
+    format!("{{name: mtls-auth, config: {{ca_certificates: [{CA_ID}], revocation_check_mode: SKIP}}}}")
+}
+
+#[test]
+fn a_rule_for_a_port_is_kept_beside_an_equal_route_without_one() {
+    let node = node(&format!(
+        r#"
+services:
+- name: s
+  url: http://{{{{service}}}}
+  routes:
+  - {{name: open, hosts: [x.test]}}
+  - {{name: closed, hosts: ["x.test:8443"], plugins: [{0}]}}
+  - {{name: wild, hosts: ["*.w.test"]}}
+  - {{name: closed-wild, hosts: ["*.w.test:8443"], plugins: [{0}]}}
+"#,
+        mtls_auth()
+    ));
+    let status = |host: &str| node.ask(&["-H", &format!("Host: {host}")], "/").status;
+    assert_eq!((status("x.test:8443"), status("x.test"), status("x.test:1")), (401, 200, 200));
+    assert_eq!((status("a.w.test:8443"), status("a.w.test")), (401, 200));
+}
+
+#[test]
+fn of_equal_routes_the_one_with_the_higher_id_is_taken() {
+    let node = node(
+        r#"
+services:
+- {name: first, url: "http://{{service}}/first", routes: [{name: low, id: 00000000-0000-4000-8000-000000000001, paths: [/given]}]}
+- {name: second, url: "http://{{service}}/second", routes: [{name: high, id: 00000000-0000-4000-8000-000000000002, created_at: 1, paths: [/given]}]}
+"#,
+    );
+    assert_eq!(node.path(&[], "/given"), found("/second"));
+}
+
+#[test]
+fn patterns_that_kongs_router_takes_are_taken_by_the_program() {
+    let node = node(
+        r#"
+services:
+- {name: path, url: "http://{{service}}/path", routes: [{name: path, paths: ['~/orders/\d+$', '~/(?i)items/\w+$', '~/b\b', '~/\S+\.css$']}]}
+- {name: header, url: "http://{{service}}/header", routes: [{name: header, headers: {x-t: [one, '~*^t\d+$', '~*^\w\s$']}, paths: [/h]}]}
+- {name: host, url: "http://{{service}}/host", routes: [{name: host, hosts: [api.v1.1, '10.*', '*a.test', 'b.t*'], paths: [/o]}]}
+- {name: every, url: "http://{{service}}/every", routes: [{name: every, hosts: ['*'], paths: [/every]}]}
+- {name: sni, url: "http://{{service}}/sni", routes: [{name: sni, snis: ['*.host', 'local*'], paths: [/sni]}]}
+- {name: none, url: "http://{{service}}/none", routes: [{name: none, snis: ['*.none'], paths: [/none]}]}
+- {name: numbered, url: "http://backend.1/numbered", routes: [{name: numbered, paths: [/numbered]}]}
+upstreams: [{name: backend.1, targets: [{target: "{{service}}"}]}]
+"#,
+    );
+    for (path, expected) in [
+        ("/orders/12", found("/path")),
+        ("/orders/x", NOT_FOUND),
+        ("/ITEMS/a_1", found("/path")),
+        ("/b/c", found("/path/c")),
+        ("/bc", NOT_FOUND),
+        ("/x/y.css", found("/path")),
+        ("/every", found("/every")),
+        ("/sni", found("/sni")),
+        ("/none", NOT_FOUND),
+        ("/numbered", found("/numbered")),
+    ] {
+        assert_eq!(node.path(&[], path), expected, "{path}");
+    }
+    for (value, status) in [("ONE", 200), ("T7", 200), ("two", 404)] {
+        assert_eq!(node.ask(&["-H", &format!("X-T: {value}")], "/h").status, status, "{value}");
+    }
+    for (host, status) in [
+        ("api.v1.1", 200),
+        ("10.0.0.1:80", 200),
+        ("a.test", 200),
+        ("xa.test.", 200),
+        ("B.TEST", 200),
+        ("c.test", 404),
+    ] {
+        assert_eq!(node.ask(&["-H", &format!("Host: {host}")], "/o").status, status, "{host}");
+    }
+}
+
+#[test]
+fn check_cautions_where_equal_routes_let_different_callers_in() {
+    let pki = Pki::new();
+    let checked = |routes: &str| {
+        let text = format!(
+            "_format_version: '3.0'\nca_certificates: [{{id: {CA_ID}, cert: {{{{ca.crt}}}}}}]\nplugins: [{{name: ip-restriction, config: {{deny: [192.0.2.1]}}}}]\nroutes:\n{routes}"
+        );
+        let file = crate::support::declarative::written(&pki, &text, &[]);
+        let mut command = program();
+        command
+            .args(["check", "gateway"])
+            .env("PROXY_LISTEN", "127.0.0.1:0 ssl")
+            .env("DECLARATIVE_CONFIG", file);
+        command.env("SSL_CERT", pki.path("server.crt")).env("SSL_CERT_KEY", pki.path("server.key"));
+        let output = command.output().unwrap();
+        let text = String::from_utf8(output.stdout).unwrap() + &String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.success(), "{text}");
+        text.lines().filter(|line| line.contains("equal by priority")).map(str::to_owned).collect::<Vec<_>>()
+    };
+    let closed = mtls_auth();
+    let lines = checked(&format!(
+        "- {{name: a, hosts: [x.test]}}\n- {{name: b, hosts: ['x.test:8443'], plugins: [{closed}]}}\n"
+    ));
+    let [line] = &lines[..] else { panic!("{lines:?}") };
+    let expected = "routes[0] (line 5): equal by priority to `b` at routes[1] (line 6), which takes what fits both, and the two let different callers in; give both the same plugins, or tell them apart by one more host, path, method or header";
+    assert!(line.ends_with(expected), "{line}");
+    for (first, second, cautions) in [
+        ("paths: ['~/a/\\d+$']", "paths: ['~/a/[0-9]']", 1),
+        ("paths: ['~/a/\\d+$']", "paths: ['~/a/[a-z]+$']", 0),
+        ("paths: [/a]", "paths: [/b]", 0),
+        ("paths: [/a]", "paths: [/ab]", 0),
+        ("paths: [/a], methods: [GET]", "paths: [/a], methods: [PUT, GET]", 1),
+        ("paths: [/a], methods: [GET]", "paths: [/a], methods: [PUT]", 0),
+        ("hosts: ['*.a.test']", "hosts: ['*.b.a.test']", 1),
+        ("headers: {x-a: [b]}", "headers: {x-a: [c]}", 0),
+        ("protocols: [https], snis: [a.test]", "methods: [GET]", 1),
+    ] {
+        let one_closed = checked(&format!("- {{{first}}}\n- {{{second}, plugins: [{closed}]}}\n"));
+        assert_eq!(one_closed.len(), cautions, "{first} {second}: {one_closed:?}");
+        let alike =
+            checked(&format!("- {{{first}, plugins: [{closed}]}}\n- {{{second}, plugins: [{closed}]}}\n"));
+        assert_eq!(alike.len(), 0, "{first} {second}: {alike:?}");
+    }
 }

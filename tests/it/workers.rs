@@ -11,7 +11,7 @@ use bytes::Bytes;
 use crate::support::PATIENCE;
 use crate::support::bridge::{Bridge, gateway, plain_proxy, reverse_proxy};
 use crate::support::client::{connect, curl, get};
-use crate::support::h2_client::{self, H2, block_on, post, soon};
+use crate::support::h2_client::{self, H2, block_on, block_on_steps, post, soon};
 use crate::support::pki::Pki;
 use crate::support::services::{Echo, silent_at_times};
 
@@ -139,12 +139,12 @@ fn a_thousand_downloads_that_are_broken_off_cost_neither_the_link_nor_memory() {
     let gateway = gateway(&pki, echo.address).start();
     let node = reverse_proxy(&pki, gateway.address).start_ready();
     let break_off = |requests: usize| {
-        block_on(async {
-            let client = H2::connect(node.address).await;
+        block_on_steps(async {
+            let client = soon(H2::connect(node.address)).await;
             for _ in 0..requests / 50 {
                 let mut bodies = Vec::new();
                 for _ in 0..50 {
-                    let answer = client.get("/bytes/100000000").await.unwrap();
+                    let answer = soon(client.get("/bytes/100000000")).await.unwrap();
                     assert_eq!(answer.status(), 200);
                     bodies.push(answer.into_body());
                 }
@@ -171,12 +171,12 @@ fn a_thousand_uploads_that_are_denied_cost_no_link() {
     let gateway = gateway(&pki, echo.address).env("ACL_ALLOW", "billing").start();
     let node = reverse_proxy(&pki, gateway.address).start_ready();
     let body = Bytes::from(vec![b'x'; 60_000]);
-    block_on(async {
-        let client = H2::connect(node.address).await;
+    block_on_steps(async {
+        let client = soon(H2::connect(node.address)).await;
         for _ in 0..60 {
             let mut answers = Vec::new();
             for _ in 0..20 {
-                let (answer, mut upload) = client.start(post("/denied"), false).await;
+                let (answer, mut upload) = soon(client.start(post("/denied"), false)).await;
                 // Denied from its head alone; whether all of it is taken is of no interest.
                 let _ = upload.send_data(body.clone(), true);
                 answers.push((answer, upload));

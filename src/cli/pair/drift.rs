@@ -224,7 +224,7 @@ pub(super) fn trusted_cas(half: &Half) -> Vec<&Said> {
     let callers = half.config().access.mtls_auth.as_ref().map(|auth| &auth.ca_certificates);
     let upstream = upstream_tls(half).map(|tls| &tls.ca_certificates);
     let files = callers.into_iter().chain(upstream).filter_map(|cas| match cas {
-        CaFiles::Pem(files) => Some(files),
+        CaFiles::Pem(files) | CaFiles::SystemAnd(_, files) => Some(files),
         CaFiles::System(_) => None,
     });
     files.flatten().collect()

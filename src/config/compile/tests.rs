@@ -66,7 +66,9 @@ fn a_gateway_asks_everybody_and_a_reverse_proxy_nobody() {
 fn the_defaults_are_those_of_the_contract() {
     let config = gateway(&[]).unwrap().config;
     let seconds = Duration::from_secs;
-    assert_eq!(config.status.unwrap().address.to_string(), "127.0.0.1:8007");
+    assert_eq!(config.status.unwrap().address.to_string(), "127.0.0.1:8008");
+    let beside = reverse_proxy(&[]).unwrap().config;
+    assert_eq!(beside.status.unwrap().address.to_string(), "127.0.0.1:8007");
     let limits = config.limits;
     assert_eq!(
         (limits.max_connections, limits.max_header_bytes, limits.max_header_count),
@@ -197,4 +199,67 @@ fn what_stays_on_this_host_is_no_weakness() {
         [""; 0]
     );
     assert!(gateway(&[("PROFILE", "hardened")]).is_ok() && reverse_proxy(&[("PROFILE", "hardened")]).is_ok());
+}
+
+#[test]
+fn a_wrong_setting_hides_no_other() {
+    let more = [("UPSTREAM_TLS_SERVER_NAME", "bad name"), ("WORKERS", "-3"), ("REAL_IP_HEADER", "a b")];
+    let problems = refused(gateway(&[&more[..], &[("ACL_ALLOW", ","), ("PROFILE", "hardened")]].concat()));
+    for key in ["upstream_tls_server_name", "workers", "real_ip_header", "acl_allow"] {
+        assert_eq!(
+            problems.lines().filter(|line| line.starts_with(&format!("{key}="))).count(),
+            1,
+            "{problems}"
+        );
+    }
+    assert_eq!(problems.lines().count(), 4, "{problems}");
+    // What hardened refuses is told with what is broken.
+    let both = [("UPSTREAM_TLS_VERIFY", "off"), ("WORKERS", "-3"), ("PROFILE", "hardened")];
+    let problems = refused(reverse_proxy(&both));
+    assert!(problems.contains("anyone on the way") && problems.contains("workers=-3"), "{problems}");
+}
+
+#[test]
+fn a_bare_number_that_was_hardly_meant_in_milliseconds_is_doubted() {
+    for variable in [
+        "CONNECT_TIMEOUT",
+        "READ_TIMEOUT",
+        "WRITE_TIMEOUT",
+        "MTLS_AUTH_HTTP_TIMEOUT",
+        "MTLS_AUTH_CERT_CACHE_TTL",
+    ] {
+        let key = variable.to_lowercase();
+        let line = format!(
+            "{key}=5 (environment {variable}): a bare number is milliseconds here, as in Kong, so this is 5 ms; \
+             write 5s for seconds, or 5ms if that is meant"
+        );
+        // It is no weakness, so that hardened lets it pass.
+        for profile in [("PROFILE", ""), ("PROFILE", "hardened")] {
+            assert_eq!(cautions(gateway(&[(variable, "5"), profile])), [line.as_str()]);
+        }
+        for meant in ["100", "5s", "5ms", "99ms"] {
+            assert_eq!(cautions(gateway(&[(variable, meant)])), [""; 0], "{variable}={meant}");
+        }
+    }
+    // Seconds are seconds.
+    assert_eq!(cautions(gateway(&[("KEEPALIVE_TIMEOUT", "5"), ("LINK_TIMEOUT", "5")])), [""; 0]);
+}
+
+#[test]
+fn the_two_modes_never_listen_at_the_same_place() {
+    let (one, other) = (gateway(&[]).unwrap().config, reverse_proxy(&[]).unwrap().config);
+    let ports = |config: &crate::config::Config| {
+        config
+            .listeners
+            .iter()
+            .chain(&config.status)
+            .map(|listener| listener.address.port())
+            .collect::<Vec<_>>()
+    };
+    assert!(
+        ports(&one).iter().all(|port| !ports(&other).contains(port)),
+        "{:?} {:?}",
+        ports(&one),
+        ports(&other)
+    );
 }

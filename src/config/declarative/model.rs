@@ -12,7 +12,7 @@ use super::id::Id;
 use super::plugins::PluginConfig;
 use super::report::Place;
 use crate::config::Target;
-use crate::routing::{PathHandling, Protocol};
+use crate::routing::{Protocol, Rule};
 
 /// A whole file.
 #[derive(Debug, Default)]
@@ -77,41 +77,18 @@ pub struct Route {
     pub id: Id,
     /// Unique.
     pub name: Option<Box<str>>,
-    /// What a request must be.
-    pub rule: RouteFields,
+    /// What a request must be. Paths of formats before 3.0 are migrated.
+    pub rule: Rule,
     /// Remove what matched from the path.
     pub strip_path: bool,
     /// Keep the client's `Host`.
     pub preserve_host: bool,
     /// For a route of https only, asked for without TLS: 426, 301, 302, 307 or 308.
     pub https_redirect: u16,
-    /// Seconds since 1970, if written: of two equal routes the older wins.
-    pub created_at: Option<i64>,
     /// In `services`.
     pub service: Option<usize>,
     /// For people.
     pub tags: Vec<Box<str>>,
-}
-
-/// What a request must be to take a route. Texts are as Kong wants them; empty lists match everything.
-#[derive(Debug, Default, Clone, PartialEq, Eq)]
-pub struct RouteFields {
-    /// Never empty; all of HTTP or all of gRPC.
-    pub protocols: Vec<Protocol>,
-    /// Upper case.
-    pub methods: Vec<Box<str>>,
-    /// `example.com`, `*.example.com` or `example.*`, each perhaps with a port.
-    pub hosts: Vec<Box<str>>,
-    /// `/prefix` or `~/regex`; those of formats before 3.0 are migrated.
-    pub paths: Vec<Box<str>>,
-    /// Lower-case names with the values that do; a single `~*regex` is a regex.
-    pub headers: Vec<(Box<str>, Vec<Box<str>>)>,
-    /// Without a dot at the end.
-    pub snis: Vec<Box<str>>,
-    /// Among regex paths, the higher wins.
-    pub regex_priority: i64,
-    /// How paths are joined.
-    pub path_handling: PathHandling,
 }
 
 /// Somebody known by name. Source: kong/db/schema/entities/consumers.lua.

@@ -27,7 +27,7 @@ pub use self::mtls_auth::{
 pub use self::others::{IpRestrictionFields, RequestTerminationFields};
 
 /// A plugin's own fields.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub enum PluginConfig {
     /// Kong Enterprise's `mtls-auth`, as of 3.9.
     MtlsAuth(MtlsAuthFields),

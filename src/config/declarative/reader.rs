@@ -2,14 +2,12 @@
 //!
 //! Used by the readers of this folder; `read` runs them one after the other.
 
-use tokio_rustls::rustls::pki_types::ServerName;
-
 use super::fields::{Fields, Path, Text};
 use super::gather::{Found, Gathered};
 use super::kind::Kind;
 use super::node::shortened;
 use super::report::Report;
-use crate::routing::Protocol;
+use crate::routing::{Invalid, Protocol, is_host};
 
 /// What a reader may look at.
 #[derive(Clone, Copy)]
@@ -35,9 +33,7 @@ impl<'a> Reader<'a> {
         fields.pass(["id"]);
         fields.pass(kind.nested().iter().map(|kind| kind.list()));
         fields.pass(harmless(kind));
-        if kind != Kind::Routes {
-            fields.integer("created_at", 0..=i64::MAX);
-        }
+        fields.integer("created_at", 0..=i64::MAX);
         fields.integer("updated_at", 0..=i64::MAX);
         Some(fields)
     }
@@ -88,7 +84,19 @@ pub(super) fn not_spoken(fields: &Fields<'_>, text: Text<'_>) {
 pub(super) fn host(text: &str) -> Option<&str> {
     let bracketed = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
     let host = bracketed.unwrap_or(text);
-    ServerName::try_from(host).ok().map(|_| host).filter(|host| bracketed.is_none() || host.contains(':'))
+    Some(host).filter(|host| is_host(host) && (bracketed.is_none() || host.contains(':')))
+}
+
+/// What was made of a text; a problem of its own is told.
+pub(super) fn made<T>(fields: &Fields<'_>, text: Text<'_>, made: Result<T, Invalid>) -> Option<T> {
+    let told = |Invalid { what, advice }| {
+        let what = match what.strip_prefix("it ") {
+            Some(rest) => format!("`{}` {rest}", shortened(text.text)),
+            None => what,
+        };
+        fields.wrong(text.at, what, advice);
+    };
+    made.map_err(told).ok()
 }
 
 /// Fields of Kong's that change nothing here, whatever their value, and why.

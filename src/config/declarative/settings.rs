@@ -24,6 +24,13 @@ pub(in crate::config) struct DeclarativeSettings {
     pub(in crate::config) authenticate_before_routing: Said,
 }
 
+impl DeclarativeSettings {
+    /// What says that there is a file, even where two do.
+    pub(in crate::config) fn said(&self) -> Option<&Said> {
+        self.declarative_config.as_ref().or(self.declarative_config_string.as_ref())
+    }
+}
+
 /// Where the declarative configuration is.
 #[derive(Debug, Clone)]
 pub enum DeclarativeSource {
@@ -34,7 +41,7 @@ pub enum DeclarativeSource {
 }
 
 impl DeclarativeSource {
-    /// `None` where nothing is said, or after a problem.
+    /// `None` where nothing is said; the first of two.
     pub(in crate::config) fn compile(
         settings: &DeclarativeSettings,
         problems: &mut Problems,
@@ -45,7 +52,7 @@ impl DeclarativeSource {
             (Some(path), Some(_)) => {
                 let what = "declarative_config_string is set too";
                 problems.push(Problem::new(path, what, "keep one of the two"));
-                None
+                Some(Self::File(path.clone()))
             }
             (None, None) => None,
         }

@@ -3,31 +3,32 @@
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
 
-use crate::config::names::{self, ALIASES, Name, Variable};
+use crate::config::names::{self, Name, Suspicion, Variable, kong};
 use crate::config::problem::{Origin, Problem, Said};
 
 use super::{Gathered, POINTERS};
 
-/// Adds what the variables say, `KONG_*` before bare names, aliases before the key's own name.
+/// Adds what the variables say, `KONG_*` before bare names, Kong's names before the key's own.
 pub(super) fn read(environment: &[(String, OsString)], gathered: &mut Gathered) {
     let mut ours = Vec::new();
-    for (variable, value) in environment {
+    let mut sorted: Vec<_> = environment.iter().collect();
+    sorted.sort();
+    for (variable, value) in sorted {
         match Variable::of(variable) {
             Some(meaning) => ours.push((meaning, variable.as_str(), value.as_os_str())),
             None if POINTERS.contains(&variable.to_lowercase().as_str()) => {}
-            None => gathered.warnings.extend(names::suspicion(variable)),
+            None => suspect(variable, &value.to_string_lossy(), gathered),
         }
     }
-    gathered.warnings.sort();
-    ours.sort_by_key(|(meaning, variable, _)| (!meaning.kong, rank(variable), meaning.file));
+    ours.sort_by_key(|(meaning, variable, _)| (!meaning.kong, rank(*meaning, variable), meaning.file));
     for (meaning, variable, value) in &ours {
         let said_plainly =
             |name: &str| ours.iter().any(|(_, other, text)| *other == name && !text.is_empty());
         let outcome = match variable.strip_suffix("_FILE").filter(|_| meaning.file) {
             Some(plain) if said_plainly(plain) => {
-                let (key, origin) = (key(meaning.name), Origin::environment(variable));
                 let what = format!("{plain} is set too");
-                Err(Problem::of_key(key, &origin, what, "keep one of the two"))
+                let (key, origin) = (meaning.key(variable), Origin::environment(variable));
+                Err(Problem::of_key(&key, &origin, what, "keep one of the two"))
             }
             _ => one(*meaning, variable, value, gathered),
         };
@@ -35,18 +36,24 @@ pub(super) fn read(environment: &[(String, OsString)], gathered: &mut Gathered) 
     }
 }
 
+/// A variable that sets nothing.
+fn suspect(variable: &str, value: &str, gathered: &mut Gathered) {
+    match names::suspicion(variable, value) {
+        Suspicion::Nothing => {}
+        Suspicion::PassedOver => gathered.pass_over(variable, &Origin::environment(variable)),
+        Suspicion::Doubt(warning) => gathered.warnings.push(warning),
+        Suspicion::Refused(problem) => gathered.problems.push(problem),
+    }
+}
+
 fn one(meaning: Variable, variable: &str, value: &OsStr, gathered: &mut Gathered) -> Result<(), Problem> {
     let origin = Origin::environment(variable);
-    let key = key(meaning.name);
+    let key = meaning.key(variable);
     let Some(text) = value.to_str() else {
-        return Err(Problem::of_key(key, &origin, "not UTF-8", "write it in UTF-8"));
+        return Err(Problem::of_key(&key, &origin, "not UTF-8", "write it in UTF-8"));
     };
-    let text = if meaning.file && !text.is_empty() { content(key, text, &origin)? } else { text.to_owned() };
-    let said = Said::new(key, text, origin);
-    match meaning.name {
-        Name::Setting(_) | Name::Alias(_) => gathered.take(said),
-        Name::Unsupported(unsupported) => unsupported.refuse(&said)?,
-    }
+    let text = if meaning.file && !text.is_empty() { content(&key, text, &origin)? } else { text.to_owned() };
+    gathered.say(meaning.name, &key, &text, &origin);
     Ok(())
 }
 
@@ -60,15 +67,7 @@ fn content(key: &str, path: &str, origin: &Origin) -> Result<String, Problem> {
     })
 }
 
-fn key(name: Name) -> &'static str {
-    match name {
-        Name::Setting(key) | Name::Alias(key) => key,
-        Name::Unsupported(unsupported) => unsupported.key,
-    }
-}
-
-/// The place of an alias among the aliases; the key's own name comes last and so wins.
-fn rank(variable: &str) -> usize {
-    let variable = variable.to_lowercase();
-    ALIASES.iter().position(|(alias, _)| variable.contains(alias)).unwrap_or(ALIASES.len())
+/// The place of one of Kong's names among them; the key's own name comes last and so wins.
+fn rank(meaning: Variable, variable: &str) -> usize {
+    if meaning.name == Name::Kong { kong::rank(&meaning.key(variable)) } else { usize::MAX }
 }

@@ -1,22 +1,22 @@
-//! TOML: the file `CONFIG` names, and profiles, which are the same thing built in.
+//! Files: what `CONFIG` names, which is TOML or a `kong.conf`, and profiles, which are TOML built in.
 
 use std::path::Path;
 
 use figment::providers::{Format, Toml};
 use figment::value::{Dict, Value};
 
-use crate::config::names::{self, Name};
+use crate::config::names::{self, Name, kong};
 use crate::config::problem::{Origin, Problem, Said};
 use crate::config::value::joined;
 
-use super::Gathered;
+use super::{Gathered, kong_conf};
 
 /// One name or path in `PROFILE`.
 pub(super) fn profile(said: &Said, gathered: &mut Gathered) {
     let name = said.value();
     if PROFILES.iter().any(|(built_in, _)| *built_in == name) {
         built_in(name).into_iter().for_each(|said| gathered.take(said));
-    } else if name.contains('/') || name.ends_with(".toml") {
+    } else if name.contains('/') || name.ends_with(".toml") || name.ends_with(".conf") {
         read(said, Path::new(name), gathered);
     } else {
         let names: Vec<_> = PROFILES.iter().map(|(name, _)| *name).collect();
@@ -29,7 +29,7 @@ pub(super) fn profile(said: &Said, gathered: &mut Gathered) {
 pub(in crate::config) fn built_in(name: &str) -> Vec<Said> {
     let mut gathered = Gathered::default();
     if let Some((_, text)) = PROFILES.iter().find(|(profile, _)| *profile == name) {
-        settings(text, &Origin::profile(name), &mut gathered);
+        settings(text, &Origin::profile(name), None, &mut gathered);
     }
     gathered.said
 }
@@ -37,31 +37,39 @@ pub(in crate::config) fn built_in(name: &str) -> Vec<Said> {
 /// A file that `said` names.
 pub(super) fn read(said: &Said, path: &Path, gathered: &mut Gathered) {
     match std::fs::read_to_string(path) {
-        Ok(text) => settings(&text, &Origin::file(path), gathered),
+        Ok(text) => settings(&text, &Origin::file(path), Some(path), gathered),
         Err(error) => {
             let what = format!("{} cannot be read: {error}", path.display());
-            let advice = "name a TOML file that this user may read";
+            let is_kongs = path.extension().is_some_and(|extension| extension == "conf");
+            let kind = if is_kongs { "kong.conf" } else { "TOML file" };
+            let advice = format!("name a {kind} that this user may read");
             gathered.problems.push(Problem::new(said, what, advice));
         }
     }
 }
 
-/// Every key of a TOML text.
-fn settings(text: &str, origin: &Origin, gathered: &mut Gathered) {
-    let dict: Dict = match Toml::from_str(text) {
-        Ok(dict) => dict,
+/// Every key of a text: of a TOML text, or, if it is none and has a `path`, perhaps of a `kong.conf`.
+fn settings(text: &str, origin: &Origin, path: Option<&Path>, gathered: &mut Gathered) {
+    match Toml::from_str::<Dict>(text.strip_prefix('\u{feff}').unwrap_or(text)) {
+        Ok(dict) => toml(&dict, origin, gathered),
+        Err(_) if path.is_some_and(|path| kong_conf::is_kong_conf(path, text)) => {
+            kong_conf::settings(text, origin, gathered);
+        }
         Err(error) => {
             let line = error.span().map_or(1, |span| text[..span.start].matches('\n').count() + 1);
             let what = format!("not TOML: {}", error.message().replace('\n', ", "));
             let advice = "mend the line; texts are in quotes, as in client_ssl = \"on\"";
             gathered.problems.push(Problem::of_key(&format!("line {line}"), origin, what, advice));
-            return;
         }
-    };
-    // A key's own name wins over its aliases, as in the environment.
-    let (aliases, others): (Vec<_>, Vec<_>) =
-        dict.iter().partition(|(key, _)| matches!(Name::of(key), Some(Name::Alias(_))));
-    for (key, value) in aliases.into_iter().chain(others) {
+    }
+}
+
+fn toml(dict: &Dict, origin: &Origin, gathered: &mut Gathered) {
+    // A key's own name wins over Kong's other names for it, as in the environment.
+    let is_kongs = |key: &str| Name::of(key) == Some(Name::Kong);
+    let (mut kongs, others): (Vec<_>, Vec<_>) = dict.iter().partition(|(key, _)| is_kongs(key));
+    kongs.sort_by_key(|(key, _)| kong::rank(key));
+    for (key, value) in kongs.into_iter().chain(others) {
         if let Err(problem) = setting(key, value, origin, gathered) {
             gathered.problems.push(problem);
         }
@@ -76,10 +84,7 @@ fn setting(key: &str, value: &Value, origin: &Origin, gathered: &mut Gathered) -
         let advice = "write a text, a number, a switch or a list of these";
         return Err(Problem::of_key(key, origin, "not a value", advice));
     };
-    match name {
-        Name::Setting(key) | Name::Alias(key) => gathered.take(Said::new(key, text, origin.clone())),
-        Name::Unsupported(unsupported) => unsupported.refuse(&Said::new(key, text, origin.clone()))?,
-    }
+    gathered.say(name, key, &text, origin);
     Ok(())
 }
 

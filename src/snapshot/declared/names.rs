@@ -13,6 +13,7 @@ use super::access::Judges;
 use crate::config::declarative::model::{Plugin, Scope};
 use crate::config::declarative::plugins::PluginConfig;
 use crate::config::{Handshake, Problem, Problems};
+use crate::routing::Sni;
 use crate::snapshot::listener::Names;
 use crate::tls::credentials::{Credentials, Side};
 use crate::tls::server::{Asks, Hints};
@@ -163,10 +164,11 @@ fn server_names(loading: &Loading<'_>, plugin: &Plugin) -> Option<Vec<Pattern>> 
     });
     let mut names = Vec::new();
     for (_, route) in routes {
-        if route.rule.snis.is_empty() {
+        // A wildcard of a route takes any text, one of the handshake's names a single label.
+        if route.rule.snis.is_empty() || !route.rule.snis.iter().all(Sni::is_plain) {
             return None;
         }
-        names.extend(route.rule.snis.iter().filter_map(|sni| sni.parse().ok()));
+        names.extend(route.rule.snis.iter().filter_map(|sni| sni.to_string().parse().ok()));
     }
     (plugin.scope != Scope::Global).then_some(names)
 }

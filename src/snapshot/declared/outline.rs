@@ -2,9 +2,10 @@
 
 use super::plugins::{Effective, Name};
 use super::rules::name;
-use crate::config::declarative::model::{Route, RouteFields, Service};
+use crate::config::declarative::model::{Route, Service};
 use crate::config::declarative::{self, Model};
 use crate::config::{Config, Problems};
+use crate::routing::Rule;
 
 /// A line for each route: its name, what it matches, its service, its plugins in their order. Empty where
 /// there is no declarative file.
@@ -24,22 +25,25 @@ pub fn outline(config: &Config) -> Result<Vec<String>, Problems> {
     Ok(lines.collect())
 }
 
-fn matched(rule: &RouteFields) -> String {
-    let protocols = rule.protocols.iter().map(|protocol| protocol.name());
-    let mut parts = vec![protocols.collect::<Vec<_>>().join(",")];
-    let mut add = |what: &str, texts: &[Box<str>]| {
+fn matched(rule: &Rule) -> String {
+    let mut parts = vec![rule.protocols.to_string().replace(", ", ",")];
+    let mut add = |what: &str, texts: Vec<String>| {
         if !texts.is_empty() {
             parts.push(format!("{what} {}", texts.join(",")));
         }
     };
-    add("methods", &rule.methods);
-    add("hosts", &rule.hosts);
-    add("paths", &rule.paths);
-    for (name, values) in &rule.headers {
-        add(&format!("header {name}"), values);
+    add("methods", texts(&rule.methods));
+    add("hosts", texts(&rule.hosts));
+    add("paths", texts(&rule.paths));
+    for header in &rule.headers {
+        add(&format!("header {}", header.name()), header.values());
     }
-    add("snis", &rule.snis);
+    add("snis", texts(&rule.snis));
     parts.join(" ")
+}
+
+fn texts<T: ToString>(values: &[T]) -> Vec<String> {
+    values.iter().map(ToString::to_string).collect()
 }
 
 fn service(model: &Model, route: &Route) -> String {

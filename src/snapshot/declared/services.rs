@@ -5,24 +5,24 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
-use rustls::RootCertStore;
 
 use super::Loading;
 use crate::config::declarative::Place;
 use crate::config::declarative::model::{self, ActiveChecks, CheckKind, Counts, Upstream};
-use crate::config::{Problems, Target, Terms};
+use crate::config::{Problem, Problems, Said, Target, Terms};
 use crate::snapshot::balance::{
     Active, Algorithm, Balance, Counting, HashOn, HealthChecks, Member, Question, UpstreamPlan,
 };
 use crate::snapshot::service::{Service, ServicePlan, TlsDefaults, defaults};
 use crate::tls::credentials::{Credentials, Side};
+use crate::tls::trust::Anchors;
 
 /// Makes services, each trust store once.
 pub(super) struct Services<'a> {
     loading: &'a Loading<'a>,
     defaults: TlsDefaults,
     upstreams: HashMap<&'a str, Arc<Balance>>,
-    stores: HashMap<&'a [usize], Arc<RootCertStore>>,
+    stores: HashMap<&'a [usize], Arc<Anchors>>,
     clients: HashMap<usize, Option<Credentials>>,
 }
 
@@ -36,6 +36,9 @@ impl<'a> Services<'a> {
             if let Some(balance) = services.balance(upstream, problems) {
                 services.upstreams.insert(&upstream.name, Arc::new(balance));
             }
+        }
+        if let Some(said) = &loading.config.calls.tls.unmet {
+            problems.extend(nothing_to_present(loading, said));
         }
         let each = loading.model.services.iter();
         each.filter_map(|service| services.service(service, problems).map(Arc::new)).collect()
@@ -53,7 +56,7 @@ impl<'a> Services<'a> {
             client_certificate,
             tls_verify: said.tls_verify,
             ca_certificates: said.ca_certificates.as_deref().map(|positions| self.store(positions)),
-            tls_verify_depth: said.tls_verify_depth,
+            tls_verify_depth: said.tls_verify_depth.or(self.loading.config.calls.tls.verify_depth),
             balance: self.upstreams.get(said.target.host.as_str()).cloned(),
         };
         let made = Service::new(plan, &self.defaults);
@@ -119,13 +122,12 @@ impl<'a> Services<'a> {
         loaded.clone()
     }
 
-    fn store(&mut self, positions: &'a [usize]) -> Arc<RootCertStore> {
+    fn store(&mut self, positions: &'a [usize]) -> Arc<Anchors> {
         let loading = self.loading;
-        let store = self.stores.entry(positions).or_insert_with(|| {
-            let mut store = RootCertStore::empty();
-            store.add_parsable_certificates(loading.cas.trust(positions).cas);
-            Arc::new(store)
-        });
+        let store = self
+            .stores
+            .entry(positions)
+            .or_insert_with(|| Arc::new(Anchors::of_servers(loading.cas.trust(positions).cas)));
         Arc::clone(store)
     }
 
@@ -135,6 +137,26 @@ impl<'a> Services<'a> {
     }
 }
 
+/// A certificate is to be presented and none is named: then every service with TLS needs one of its own.
+fn nothing_to_present(loading: &Loading<'_>, said: &Said) -> Option<Problem> {
+    let model = loading.model;
+    let upstream = |service: &model::Service| {
+        let upstream = model.upstreams.iter().find(|upstream| *upstream.name == *service.target.host);
+        upstream.and_then(|upstream| upstream.client_certificate)
+    };
+    let without = |service: &&model::Service| {
+        service.target.scheme.is_tls() && service.client_certificate.or_else(|| upstream(service)).is_none()
+    };
+    let places: Vec<_> =
+        model.services.iter().filter(without).map(|service| service.place.to_string()).collect();
+    let (first, others) = places.split_first()?;
+    let others = if others.is_empty() { String::new() } else { format!(" and {} more", others.len()) };
+    let what = format!("there is no certificate to present to {first}{others}");
+    let advice = "set CLIENT_SSL_CERT and CLIENT_SSL_CERT_KEY, give each of these a client_certificate, \
+                  or CLIENT_SSL=off";
+    Some(Problem::new(said, what, advice))
+}
+
 /// What services with TLS have in common; nothing is read where no service has TLS.
 fn tls_defaults(loading: &Loading<'_>, problems: &mut Problems) -> Option<TlsDefaults> {
     let services = loading.model.services.iter().any(|service| service.target.scheme.is_tls());
@@ -142,7 +164,7 @@ fn tls_defaults(loading: &Loading<'_>, problems: &mut Problems) -> Option<TlsDef
     if services || loading.model.upstreams.iter().any(is_https) {
         return problems.collect(defaults(&loading.config.calls.tls, loading.dates));
     }
-    Some(TlsDefaults { verify: true, ca_certificates: Arc::new(RootCertStore::empty()), credentials: None })
+    Some(TlsDefaults { verify: true, ca_certificates: Arc::new(Anchors::default()), credentials: None })
 }
 
 fn hash_on(said: &model::HashOn, cookie_path: &str) -> HashOn {

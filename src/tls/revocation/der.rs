@@ -1,6 +1,7 @@
 //! DER, one element at a time: what x509-parser does not read of OCSP and of the heads of CRLs.
 //!
-//! Used by [`super::ocsp`] and [`super::crl`], which need the very bytes that were signed. Lengths
+//! Used by [`super::ocsp`] and [`super::crl`], and by the search for issuers in [`crate::tls::trust`], which
+//! need the very bytes that were signed. Lengths
 //! and tags are asn1-rs' business, signatures rustls'. Hostile input gives [`Refused`], never a panic.
 
 use std::time::Duration;
@@ -20,7 +21,7 @@ pub(super) const NULL: u8 = 0x05;
 pub(super) const OBJECT_IDENTIFIER: u8 = 0x06;
 pub(super) const ENUMERATED: u8 = 0x0a;
 pub(super) const GENERALIZED_TIME: u8 = 0x18;
-pub(super) const SEQUENCE: u8 = 0x30;
+pub(in crate::tls) const SEQUENCE: u8 = 0x30;
 
 /// A tag of the context: `[number]`, holding bytes.
 pub(super) const fn primitive(number: u8) -> u8 {
@@ -62,11 +63,11 @@ pub(super) const BROKEN: Refused = Refused("its encoding is broken");
 
 /// Elements in their order.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Reader<'a>(&'a [u8]);
+pub(in crate::tls) struct Reader<'a>(&'a [u8]);
 
 impl<'a> Reader<'a> {
     /// The one element that `bytes` are, and nothing after it, must be a sequence: reads inside.
-    pub(super) fn of_sequence(bytes: &'a [u8]) -> Result<Self, Refused> {
+    pub(in crate::tls) fn of_sequence(bytes: &'a [u8]) -> Result<Self, Refused> {
         let mut outside = Self(bytes);
         let sequence = outside.take(SEQUENCE)?;
         outside.end()?;
@@ -122,7 +123,7 @@ pub(super) fn extension<'a>(reader: &mut Reader<'a>) -> Result<(&'a [u8], bool, 
 
 /// Bytes with a signature: the shape of certificates, CRLs and OCSP answers (RFC 5280 section 4.1.1).
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Signed<'a> {
+pub(in crate::tls) struct Signed<'a> {
     /// What was signed, with its tag.
     pub(super) data: Element<'a>,
     /// The content of the AlgorithmIdentifier.
@@ -131,7 +132,7 @@ pub(super) struct Signed<'a> {
 }
 
 impl<'a> Signed<'a> {
-    pub(super) fn read(reader: &mut Reader<'a>) -> Result<Self, Refused> {
+    pub(in crate::tls) fn read(reader: &mut Reader<'a>) -> Result<Self, Refused> {
         let data = reader.take(SEQUENCE)?;
         let algorithm = reader.take(SEQUENCE)?.content;
         // The first byte counts the bits that are not used; no signature has any.
@@ -140,7 +141,7 @@ impl<'a> Signed<'a> {
     }
 
     /// Whether the holder of this key signed it, with an algorithm that TLS would accept.
-    pub(super) fn verify(&self, key: &SubjectPublicKeyInfoDer<'_>) -> Result<(), Refused> {
+    pub(in crate::tls) fn verify(&self, key: &SubjectPublicKeyInfoDer<'_>) -> Result<(), Refused> {
         let key = webpki::RawPublicKeyEntity::try_from(key)
             .map_err(|_| Refused("the signer's key cannot be read"))?;
         let all = crate::tls::provider().signature_verification_algorithms.all;
@@ -158,7 +159,7 @@ impl<'a> Signed<'a> {
 }
 
 /// An element that holds these bytes, one after the other.
-pub(super) fn element(tag: u8, content: &[&[u8]]) -> Vec<u8> {
+pub(in crate::tls) fn element(tag: u8, content: &[&[u8]]) -> Vec<u8> {
     let length: usize = content.iter().map(|part| part.len()).sum();
     let mut bytes = vec![tag];
     if length < 0x80 {

@@ -15,7 +15,6 @@ use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
-use rustls::RootCertStore;
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, lookup_host};
@@ -24,6 +23,7 @@ use tokio_rustls::TlsConnector;
 
 use super::{Fetching, Proxy};
 use crate::tls::client::{Dialer, ServerTrust};
+use crate::tls::trust::Anchors;
 
 /// To one address, so that a dead one does not take the time of the next.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -46,15 +46,11 @@ pub(super) struct Errand<'a> {
 
 /// Whom to believe over https: the CAs of the operating system, read when they are first needed.
 #[derive(Debug, Default)]
-pub(super) struct Roots(OnceLock<Arc<RootCertStore>>);
+pub(super) struct Roots(OnceLock<Arc<Anchors>>);
 
 impl Roots {
-    fn load(&self) -> Arc<RootCertStore> {
-        let read = || {
-            let mut roots = RootCertStore::empty();
-            roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-            Arc::new(roots)
-        };
+    fn load(&self) -> Arc<Anchors> {
+        let read = || Arc::new(Anchors::of_servers(rustls_native_certs::load_native_certs().certs));
         Arc::clone(self.0.get_or_init(read))
     }
 }

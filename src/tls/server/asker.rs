@@ -6,8 +6,7 @@
 use std::sync::Arc;
 
 use rustls::client::danger::HandshakeSignatureValid;
-use rustls::crypto::{WebPkiSupportedAlgorithms, verify_tls13_signature_with_raw_key};
-use rustls::pki_types::{CertificateDer, SubjectPublicKeyInfoDer, UnixTime};
+use rustls::pki_types::{CertificateDer, UnixTime};
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::{
     CertificateError, DigitallySignedStruct, DistinguishedName, Error, OtherError, SignatureScheme,
@@ -15,6 +14,7 @@ use rustls::{
 
 use super::hints::Hints;
 use crate::identity::{Certificate, PeerCertificate};
+use crate::tls::possession::Possession;
 use crate::tls::trust::ChainVerifier;
 
 /// Asks for a certificate, proves possession of its key, and judges the chain if told to.
@@ -22,17 +22,13 @@ use crate::tls::trust::ChainVerifier;
 pub(super) struct Asker {
     hints: Vec<DistinguishedName>,
     judge: Option<Arc<ChainVerifier>>,
-    algorithms: WebPkiSupportedAlgorithms,
+    possession: Possession,
 }
 
 impl Asker {
     /// Names `hints`; `judge` makes a good certificate a condition of the handshake.
-    pub(super) fn new(
-        hints: &Hints,
-        judge: Option<Arc<ChainVerifier>>,
-        algorithms: WebPkiSupportedAlgorithms,
-    ) -> Self {
-        Self { hints: hints.names(), judge, algorithms }
+    pub(super) fn new(hints: &Hints, judge: Option<Arc<ChainVerifier>>) -> Self {
+        Self { hints: hints.names(), judge, possession: Possession::default() }
     }
 }
 
@@ -73,7 +69,7 @@ impl ClientCertVerifier for Asker {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        proves_possession(message, cert, dss, &self.algorithms)
+        self.possession.tls12(message, cert, dss)
     }
 
     fn verify_tls13_signature(
@@ -82,37 +78,10 @@ impl ClientCertVerifier for Asker {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls13_signature_with_raw_key(message, &public_key(cert)?, dss, &self.algorithms)
+        self.possession.tls13(message, cert, dss)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.algorithms.supported_schemes()
+        self.possession.schemes()
     }
-}
-
-/// Whether the key in `cert` made this signature (TLS 1.2).
-///
-/// The certificate itself is not looked at, as rustls' own function would do: one that cannot
-/// be accepted (X.509 version 1, an unknown critical extension) is to be answered like every
-/// other, not with an alert. TLS 1.2 does not bind a signature scheme to a curve, so several
-/// algorithms may fit.
-fn proves_possession(
-    message: &[u8],
-    cert: &CertificateDer<'_>,
-    dss: &DigitallySignedStruct,
-    supported: &WebPkiSupportedAlgorithms,
-) -> Result<HandshakeSignatureValid, Error> {
-    let key = public_key(cert)?;
-    let bad = || Error::InvalidCertificate(CertificateError::BadSignature);
-    let key = webpki::RawPublicKeyEntity::try_from(&key).map_err(|_| bad())?;
-    let fitting = supported.mapping.iter().filter(|(scheme, _)| *scheme == dss.scheme);
-    let mut algorithms = fitting.flat_map(|(_, algorithms)| algorithms.iter());
-    match algorithms.any(|algorithm| key.verify_signature(*algorithm, message, dss.signature()).is_ok()) {
-        true => Ok(HandshakeSignatureValid::assertion()),
-        false => Err(bad()),
-    }
-}
-
-fn public_key<'a>(cert: &'a CertificateDer<'_>) -> Result<SubjectPublicKeyInfoDer<'a>, Error> {
-    Certificate::public_key(cert).map_err(|_| Error::InvalidCertificate(CertificateError::BadEncoding))
 }

@@ -1,6 +1,6 @@
 //! Why a handshake failed, as a sentence for our log.
 
-use rustls::{CertificateError, Error, OtherError};
+use rustls::{CertificateError, Error, OtherError, PeerIncompatible};
 
 /// What the caller's side is told is an alert; this is the sentence for our log.
 #[must_use]
@@ -21,6 +21,13 @@ pub fn handshake_failure(error: &std::io::Error) -> String {
         }
         Error::InvalidCertificate(CertificateError::BadEncoding) => {
             "the client's certificate cannot be read".into()
+        }
+        Error::PeerIncompatible(PeerIncompatible::NoSignatureSchemesInCommon) => {
+            "the client cannot verify the kind of key in our certificate: no type of signature in common; a second certificate with the other kind, RSA beside ECDSA, would do".into()
+        }
+        // In TLS 1.2 suites are for one kind of key.
+        Error::PeerIncompatible(PeerIncompatible::NoCipherSuitesInCommon) => {
+            "the client offers no cipher suite that we have, or in TLS 1.2 none for the kind of key in our certificate (RSA or ECDSA)".into()
         }
         Error::AlertReceived(alert) => format!(
             "the client refused our certificate or our TLS: it sent the alert {alert:?}; does it trust the CA of our server certificate?"

@@ -43,7 +43,9 @@ impl ResolvesServerCert for ByServerName {
     }
 }
 
-/// The first of our certificates whose key the client can verify: RSA beside ECDSA.
+/// The first of our certificates whose key the client can verify: RSA beside ECDSA. If there is none, the first
+/// of all: only with a certificate in hand rustls finds out what is missing, and says so by the alert
+/// handshake_failure (RFC 8446 section 4.4.2.2); without one it sends access_denied.
 #[derive(Debug)]
 struct ByKeyType(Box<[Arc<CertifiedKey>]>);
 
@@ -56,6 +58,6 @@ impl ByKeyType {
 impl ResolvesServerCert for ByKeyType {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         let fits = |key: &&Arc<CertifiedKey>| key.key.choose_scheme(hello.signature_schemes()).is_some();
-        self.0.iter().find(fits).cloned()
+        self.0.iter().find(fits).or_else(|| self.0.first()).cloned()
     }
 }

@@ -8,6 +8,7 @@ mod replacement;
 mod scale;
 mod slow_client;
 mod start;
+mod strangers;
 
 use std::time::Duration;
 
@@ -34,6 +35,8 @@ pub enum Group {
     Start,
     /// 1 to 10,000 client connections, and 1 to 8 workers.
     Scale,
+    /// What strangers' chains cost the gateway, and what a good client notices of eight such strangers.
+    Strangers,
     /// What 999 clients notice of one slow client.
     SlowClient,
     /// Requests that fail while certificates are replaced.
@@ -50,6 +53,7 @@ impl Group {
             Self::Idle => idle::run(session),
             Self::Start => start::run(session),
             Self::Scale => scale::run(session),
+            Self::Strangers => strangers::run(session),
             Self::SlowClient => slow_client::run(session),
             Self::Replacement => replacement::run(session),
         }

@@ -9,6 +9,7 @@ use serde_json::Value;
 use super::PATIENCE;
 use super::lines::Lines;
 use super::pki::Pki;
+use crate::executable::executable;
 
 /// How a bridge is to be started.
 #[derive(Debug)]
@@ -53,7 +54,7 @@ impl Refused {
 
 /// A command of the program, with nothing in its environment but a PATH.
 pub fn program() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_mtls-bridge"));
+    let mut command = Command::new(executable());
     command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
     command
 }

@@ -23,6 +23,12 @@ pub fn block_on<T>(work: impl Future<Output = T>) -> T {
     runtime.block_on(soon(work))
 }
 
+/// The same for work of many steps, each of which is waited for with [`soon`]: how long all of it takes is decided
+/// by what else the machine does.
+pub fn block_on_steps<T>(work: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(work)
+}
+
 /// A connection; a task reads and writes it.
 pub struct H2 {
     /// Opens streams.

@@ -112,7 +112,7 @@ fn article_b_has_callistas_plugins() {
         (&*acl.certificate_header_name, acl.hide_certificate_header),
         ("x-client-cert-organization", false)
     );
-    assert_eq!(&*model.routes[0].rule.paths[0], "/mtls/");
+    assert_eq!(model.routes[0].rule.paths[0].to_string(), "/mtls/");
 }
 
 #[test]

@@ -21,7 +21,7 @@ spec: {{ports: [{{port: 80}}]}}
 }
 
 fn paths(path: &str) -> Vec<Box<str>> {
-    model(&ingress("", path)).routes.remove(0).rule.paths
+    model(&ingress("", path)).routes[0].rule.paths.iter().map(|path| path.to_string().into()).collect()
 }
 
 fn check(text: &str, expected: &str) {

@@ -75,9 +75,20 @@ fn patterns_that_never_match_are_told() {
              routes[0].paths[1] (line 3): `%7E` is not how this character is written; {advice}"
         ),
     );
+}
+
+#[test]
+fn several_values_of_a_header_may_be_expressions() {
+    let text = "_format_version: '3.0'\nroutes:\n- {headers: {x-a: [b, '~*c', '~*^d$']}}";
+    assert_eq!(model(text).routes[0].rule.headers[0].values(), ["b", "~*c", "~*^d$"]);
+    let mend = "mend it; look-around and back-references are not supported";
     check(
-        "routes:\n- {headers: {x-a: [b, '~*c']}}",
-        "routes[0].headers[1] (line 3): a regex beside other values, where it would be compared as it is written; write one regex for all of them, as in ~*^(a|b)$",
+        "routes:\n- {headers: {x-a: [b, '~*('], Host: ['~*)']}}",
+        &format!(
+            "routes[0].headers[1] (line 3): not a regex: unclosed group; {mend}\n\
+             routes[0].headers (line 3): `Host` cannot be a header here; write a header's name; for Host, write `hosts`\n\
+             routes[0].headers[0] (line 3): not a regex: unopened group; {mend}"
+        ),
     );
 }
 
