@@ -31,7 +31,7 @@ use crate::lifecycle::signal::{Signals, Wish};
 use crate::lifecycle::vital::Vitals;
 use crate::proxy::Common;
 use crate::proxy::health::ask_targets;
-use crate::server::listener::Listener;
+use crate::server::listener::{self, Listener};
 use crate::server::worker::{Shared, Threads, Workers};
 use crate::snapshot::watch::{LookNow, replace_on_change};
 use crate::snapshot::{self, Snapshot};
@@ -273,7 +273,7 @@ fn bind(listener: &config::Listener) -> anyhow::Result<Listener> {
 }
 
 fn bind_status(listener: &config::Listener) -> anyhow::Result<std::net::TcpListener> {
-    std::net::TcpListener::bind(listener.address).map_err(|error| cannot_listen(listener, &error))
+    listener::bind(listener).map_err(|error| cannot_listen(listener, &error))
 }
 
 fn cannot_listen(listener: &config::Listener, error: &io::Error) -> anyhow::Error {

@@ -25,6 +25,7 @@ use clap::{ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand}
 use self::console::{print, say};
 use crate::app::{self, App, End, InForce, Process};
 use crate::config::{self, Layers, Loaded, Mode, Problem, Problems};
+use crate::lifecycle::descriptors;
 use crate::lifecycle::signal::Signals;
 use crate::snapshot::{self, Snapshot};
 use crate::telemetry::panics::Told;
@@ -112,6 +113,7 @@ pub fn run() -> ExitCode {
     // Until there is a log, which has a hook of its own.
     panic::set_hook(Box::new(tell_panic));
     let matches = Cli::command().get_matches();
+    descriptors::raise();
     // A panic of this thread was told by the hook, and fails like everything else.
     match catch_unwind(AssertUnwindSafe(|| dispatch(&matches))).unwrap_or(Err(Failure::Ended)) {
         Ok(()) => return ExitCode::SUCCESS,
@@ -202,6 +204,8 @@ async fn serve(
     if let Some(address) = app.status_address {
         tracing::info!(%address, "status");
     }
+    let config::Limits { max_connections, max_connections_bound, .. } = &loaded.config.limits;
+    tracing::info!("max_connections is {max_connections}: {max_connections_bound}");
     Ok(app.run(signals, settings).await)
 }
 

@@ -16,6 +16,7 @@ mod reference;
 mod value;
 
 mod access;
+mod capacity;
 mod credentials;
 mod deadlines;
 pub mod declarative;
@@ -41,6 +42,8 @@ use std::time::Duration;
 use crate::identity::HeaderFormat;
 use crate::policy::{Acl, GroupBy};
 
+pub use self::access::unmatched::why_unmatched;
+pub use self::capacity::Bound;
 pub use self::credentials::{CaFiles, CredentialFiles};
 pub use self::deadlines::Deadlines;
 pub use self::declarative::DeclarativeSource;
@@ -96,7 +99,7 @@ pub struct Config {
     pub healthcheck_link_timeout: Option<Duration>,
     /// Not ready before the upstream was reached once.
     pub ready_needs_upstream: bool,
-    /// Settings that work but weaken security; each is named once at start.
+    /// Settings that work but weaken security, or were probably meant otherwise; each is named once at start.
     pub cautions: Vec<Caution>,
     /// What said that such settings do not work; `None`: they do.
     pub refuse_insecure: Option<Said>,

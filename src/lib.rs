@@ -4,7 +4,7 @@
 //! `docs/architecture.md` tells the story of a request through them.
 
 // Know nothing of configuration: values, rules and mechanisms.
-pub mod lifecycle; // waiting, being ready, draining
+pub mod lifecycle; // waiting, being ready, draining; the process's own limits
 pub mod telemetry; // access lines and counts, per worker
 
 pub mod identity; // who is at the other end of a connection

@@ -16,6 +16,7 @@ pub mod flow_control;
 mod forward;
 pub mod health;
 mod http1;
+pub mod idle;
 pub mod interim;
 mod last_words;
 pub mod link;
@@ -23,6 +24,7 @@ pub mod pool;
 pub mod pump;
 mod request;
 mod response;
+pub mod shortage;
 pub mod upgrade;
 mod version;
 

@@ -3,10 +3,12 @@
 //! Said in [`AccessSettings`], meant as [`Access`], used by `snapshot`. A rule that cannot be
 //! kept is a problem, never ignored.
 
+pub(super) mod unmatched;
+
 use crate::policy::{Acl, GroupBy, Rule};
 
 use super::credentials::CaFiles;
-use super::problem::{Problem, Problems, Said};
+use super::problem::{Caution, Problem, Problems, Said};
 use super::server_tls::Handshake;
 use super::value;
 use super::{Access, MtlsAuth, Revocation};
@@ -25,8 +27,9 @@ pub(super) struct AccessSettings {
     #[arg(long, value_name = "request|require", default_value = "request")]
     pub(super) mtls_auth_handshake: Said,
 
-    /// What of the certificate becomes the caller's group: `CN`, `DN` or `none`.
-    #[arg(long, value_name = "CN|DN|none", default_value = "CN")]
+    /// What of the certificate becomes the caller's group: `CN`, `DN`, `SAN` or `none`. With `SAN`, each of its DNS
+    /// names (in lower case) and URIs is a group, a SPIFFE id for example; one that is listed is enough.
+    #[arg(long, value_name = "CN|DN|SAN|none", default_value = "CN")]
     pub(super) mtls_auth_authenticated_group_by: Said,
 
     /// Whether an intermediate CA in `mtls_auth_ca_certificates` is enough, without its root.
@@ -74,8 +77,8 @@ impl Access {
             true => undeclared(settings, problems),
             false => problems.value(unsupported(settings)),
         }
-        let acl = acl(settings, problems);
         let mtls_auth = mtls_auth(settings, problems);
+        let acl = acl(settings, mtls_auth.as_ref().and_then(|auth| auth.group_by), problems);
         if settings.mtls_auth_ca_certificates.is_none() {
             without_cas(settings, certificate_required, declared, problems);
         }
@@ -116,13 +119,18 @@ fn refuses(handshake: &Said) -> Option<Said> {
 
 fn mtls_auth(settings: &AccessSettings, problems: &mut Problems) -> Option<MtlsAuth> {
     let group = &settings.mtls_auth_authenticated_group_by;
-    let words = [("CN", Some(GroupBy::CommonName)), ("DN", Some(GroupBy::DistinguishedName)), ("none", None)];
+    let words = [
+        ("CN", Some(GroupBy::CommonName)),
+        ("DN", Some(GroupBy::DistinguishedName)),
+        ("SAN", Some(GroupBy::SubjectAltName)),
+        ("none", None),
+    ];
     let group_by = problems.value(value::word(group, &words));
     let allow_partial_chain = problems.value(value::switch(&settings.mtls_auth_allow_partial_chain));
     if let (None, Some(said)) = (group_by, settings.acl_allow.as_ref().or(settings.acl_deny.as_ref()))
         && group.value().eq_ignore_ascii_case("none")
     {
-        let advice = "set MTLS_AUTH_AUTHENTICATED_GROUP_BY to CN or DN";
+        let advice = "set MTLS_AUTH_AUTHENTICATED_GROUP_BY to CN, DN or SAN";
         problems.push(Problem::new(said, "no caller has a group", advice));
     }
     let depth = settings.mtls_auth_verify_depth.as_ref();
@@ -184,13 +192,31 @@ fn without_cas(
         problems.push(Problem::new(said, "nobody has a group, because no certificate is asked for", advice));
     }
     // The profile `hardened` says it for gateways and reverse proxies alike; people mean it.
-    let handshake = &settings.mtls_auth_handshake;
-    if handshake.value().eq_ignore_ascii_case("require") && !handshake.origin().is_profile() {
-        problems.push(Problem::new(handshake, "no certificate is asked for", advice));
+    if let Some(handshake) = refuses(&settings.mtls_auth_handshake) {
+        problems.push(Problem::new(&handshake, "no certificate is asked for", advice));
     }
 }
 
-fn acl(settings: &AccessSettings, problems: &mut Problems) -> Option<Acl> {
+/// What works, but lets in or keeps out others than was probably meant.
+pub(super) fn cautions(settings: &AccessSettings, access: &Access) -> Vec<Caution> {
+    let Some(auth) = &access.mtls_auth else { return Vec::new() };
+    let lists = [&settings.acl_allow, &settings.acl_deny].into_iter().flatten();
+    let said: Vec<_> = lists.collect();
+    if said.is_empty() && access.certificate_required {
+        let cas = settings.mtls_auth_ca_certificates.iter();
+        let what = "there is no acl_allow, so everyone passes who has a certificate of these CAs";
+        let advice = "set ACL_ALLOW to the names that may pass";
+        return cas.map(|said| Caution::of_use(said, what, advice)).collect();
+    }
+    let of = |said: &Said| match &access.acl.as_ref().map(|acl| &acl.rule) {
+        Some(Rule::Allow(names) | Rule::Deny(names)) => unmatched::cautions(said, names, auth.group_by),
+        None => Vec::new(),
+    };
+    said.into_iter().flat_map(of).collect()
+}
+
+fn acl(settings: &AccessSettings, by: Option<GroupBy>, problems: &mut Problems) -> Option<Acl> {
+    let groups = |said| groups(said, by);
     let hide_groups_header = problems.value(value::switch(&settings.acl_hide_groups_header));
     let rule = match (&settings.acl_allow, &settings.acl_deny) {
         (None, None) => return None,
@@ -205,8 +231,9 @@ fn acl(settings: &AccessSettings, problems: &mut Problems) -> Option<Acl> {
 }
 
 /// An empty list would let nobody in, or everybody: neither was meant.
-fn groups(said: &Said) -> Result<Vec<String>, Problem> {
-    let groups: Vec<_> = value::list(said).iter().map(|group| group.value().to_owned()).collect();
+fn groups(said: &Said, by: Option<GroupBy>) -> Result<Vec<String>, Problem> {
+    let normal = |group: &Said| by.map_or_else(|| group.value().to_owned(), |by| by.normal(group.value()));
+    let groups: Vec<_> = value::list(said).iter().map(normal).collect();
     if groups.is_empty() {
         return Err(Problem::new(said, "names no group", "name at least one, or remove it"));
     }
@@ -301,7 +328,7 @@ mod tests {
             (
                 vec![CA, ("acl_allow", "a"), ("mtls_auth_authenticated_group_by", "none")],
                 "acl_allow=a (default): no caller has a group; \
-                 set MTLS_AUTH_AUTHENTICATED_GROUP_BY to CN or DN",
+                 set MTLS_AUTH_AUTHENTICATED_GROUP_BY to CN, DN or SAN",
             ),
             (
                 vec![("acl_allow", "a")],
@@ -311,6 +338,16 @@ mod tests {
             (
                 vec![("mtls_auth_handshake", "require")],
                 "mtls_auth_handshake=require (default): no certificate is asked for; \
+                 set MTLS_AUTH_CA_CERTIFICATES, or remove it",
+            ),
+            (
+                vec![("mtls_auth_handshake", "on")],
+                "mtls_auth_handshake=on (default): no certificate is asked for; \
+                 set MTLS_AUTH_CA_CERTIFICATES, or remove it",
+            ),
+            (
+                vec![("mtls_auth_verify_depth", "1")],
+                "mtls_auth_verify_depth=1 (default): no certificate is asked for; \
                  set MTLS_AUTH_CA_CERTIFICATES, or remove it",
             ),
             (

@@ -1,11 +1,13 @@
-//! Settings that work but weaken security or were hardly meant, each with the reason and what would be better.
+//! Settings that work but weaken security, or were probably meant otherwise, each with the reason and what would
+//! be better.
 //!
-//! Used by `compile`; `insecure=refuse` makes problems of the weaknesses.
+//! Used by `compile`; `insecure=refuse` makes problems of those that weaken security.
 
+use super::access::unmatched;
 use super::mode::Mode;
 use super::problem::{Caution, Said};
 use super::settings::Settings;
-use super::{Config, upstream_tls, value};
+use super::{Config, access, limits, upstream_tls, value};
 
 /// Every caution about a configuration that is otherwise right.
 pub(super) fn cautions(mode: Mode, settings: &Settings, config: &Config) -> Vec<Caution> {
@@ -16,6 +18,11 @@ pub(super) fn cautions(mode: Mode, settings: &Settings, config: &Config) -> Vec<
     cautions.extend(unverified(settings, config));
     cautions.extend(everybody_trusted(settings, config));
     cautions.extend(hardly_a_wait(settings));
+    if config.declarative.is_none() {
+        cautions.extend(access::cautions(&settings.access, &config.access));
+    }
+    cautions.extend(unknown_peers(settings, config));
+    cautions.extend(limits::cautions(&settings.limits, config.limits));
     cautions
 }
 
@@ -92,3 +99,8 @@ fn hardly_a_wait(settings: &Settings) -> impl Iterator<Item = Caution> {
 
 /// Nobody waits for less, and nobody who means seconds writes more.
 const FEW_MILLISECONDS: u64 = 100;
+/// Proxies are trusted by any of their names.
+fn unknown_peers(settings: &Settings, config: &Config) -> Vec<Caution> {
+    let said = settings.forwarding.trusted_peers.iter();
+    said.flat_map(|said| unmatched::cautions(said, &config.forwarding.trusted_peers, None)).collect()
+}

@@ -3,6 +3,7 @@
 //! Used by `source::load`. Nothing stops at the first problem; a `Config` comes out only if
 //! there is none.
 
+use super::capacity::Capacity;
 use super::cautions::cautions;
 use super::credentials::CaFiles;
 use super::deadlines::Deadlines;
@@ -71,7 +72,7 @@ fn config(mode: Mode, settings: &Settings, problems: &mut Problems) -> Config {
     let insecure = problems.note(Insecure::parse(&process.insecure)).unwrap_or(Insecure::Warn);
     let client_write = calls.terms.write_timeout;
     let mut config = Config {
-        limits: Limits::compile(&settings.limits, problems),
+        limits: Limits::compile(&settings.limits, Capacity::of_process(), problems),
         deadlines: Deadlines::compile(&settings.deadlines, client_write, problems),
         workers: problems.value(process::workers(&process.workers)),
         drain_timeout: problems.value(value::duration(&process.drain_timeout, Unit::Seconds)),

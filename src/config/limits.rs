@@ -2,15 +2,18 @@
 //!
 //! Said in [`LimitSettings`], meant as [`Limits`], used by `server` and `proxy`.
 
-use super::problem::{Problem, Problems, Said};
+use super::capacity::{Bound, Capacity};
+use super::problem::{Caution, Problem, Problems, Said};
 use super::value;
 
 /// Bounds of what clients may send and hold.
 #[derive(Debug, Clone, clap::Args, serde::Deserialize)]
 #[command(next_help_heading = "Limits")]
 pub(super) struct LimitSettings {
-    /// Client connections at the same time, over all listeners; more wait in the backlog.
-    #[arg(long, value_name = "N", default_value = "16384")]
+    /// Client connections at the same time, over all listeners; `auto`: as many as the limits of file descriptors
+    /// and of memory (the container's, or the machine's) hold, at most 16384. For one more, the connection that
+    /// has been idle for the longest time is closed; where none is idle, it waits in the backlog.
+    #[arg(long, value_name = "N", default_value = "auto")]
     pub(super) max_connections: Said,
 
     /// Size of a request's head. At least 8k.
@@ -35,6 +38,8 @@ pub(super) struct LimitSettings {
 pub struct Limits {
     /// Client connections at the same time.
     pub max_connections: usize,
+    /// Why no more.
+    pub max_connections_bound: Bound,
     /// Bytes of a request's head; at least 8192.
     pub max_header_bytes: usize,
     /// Header lines of a request.
@@ -46,17 +51,50 @@ pub struct Limits {
 }
 
 impl Limits {
-    pub(super) fn compile(settings: &LimitSettings, problems: &mut Problems) -> Self {
+    pub(super) fn compile(settings: &LimitSettings, capacity: Capacity, problems: &mut Problems) -> Self {
         let body = problems.value(value::size(&settings.client_max_body_size));
+        let max_header_bytes = problems.value(header_bytes(&settings.max_header_bytes));
+        let (max_connections, max_connections_bound) = match is_auto(&settings.max_connections) {
+            true => capacity.connections(max_header_bytes),
+            false => (problems.value(connections(&settings.max_connections)), Bound::Said),
+        };
         Self {
-            max_connections: problems.value(value::count(&settings.max_connections, 1..=MANY)),
-            max_header_bytes: problems.value(header_bytes(&settings.max_header_bytes)),
+            max_connections,
+            max_connections_bound,
+            max_header_bytes,
             max_header_count: problems.value(value::count(&settings.max_header_count, 1..=HEADERS)),
             client_max_body_size: (body > 0).then_some(body),
             http2_max_concurrent_streams: problems
                 .value(value::count(&settings.http2_max_concurrent_streams, 1..=STREAMS)),
         }
     }
+}
+
+/// What cannot hold of a number that somebody wrote.
+pub(super) fn cautions(settings: &LimitSettings, limits: Limits) -> Vec<Caution> {
+    if is_auto(&settings.max_connections) {
+        return Vec::new();
+    }
+    let (count, head) = (limits.max_connections, limits.max_header_bytes);
+    Capacity::of_process().doubts(&settings.max_connections, count, head)
+}
+
+/// What is shown for a setting that says `auto`.
+pub(super) fn shown(said: &Said, limits: Limits) -> Option<Said> {
+    let is_ours = said.key() == "max_connections" && is_auto(said);
+    let Limits { max_connections, max_connections_bound, .. } = limits;
+    let value = || format!("auto: {max_connections} ({max_connections_bound})");
+    is_ours.then(|| Said::new(said.key(), value(), said.origin().clone()))
+}
+
+fn is_auto(said: &Said) -> bool {
+    said.value().eq_ignore_ascii_case("auto")
+}
+
+fn connections(said: &Said) -> Result<usize, Problem> {
+    value::count(said, 1..=MANY).map_err(|_| {
+        Problem::new(said, "not a number of connections", format!("write auto, or a number from 1 to {MANY}"))
+    })
 }
 
 fn header_bytes(said: &Said) -> Result<usize, Problem> {
@@ -97,8 +135,10 @@ mod tests {
 
     #[test]
     fn no_body_size_is_any_body_size() {
-        let size =
-            |body| Limits::compile(&settings("8k", body), &mut Problems::default()).client_max_body_size;
+        let size = |body| {
+            Limits::compile(&settings("8k", body), Capacity::of_process(), &mut Problems::default())
+                .client_max_body_size
+        };
         assert_eq!(size("0"), None);
         assert_eq!(size("1m"), Some(1_048_576));
     }
@@ -106,11 +146,11 @@ mod tests {
     #[test]
     fn every_problem_is_told() {
         let mut problems = Problems::default();
-        Limits::compile(&settings("4k", "big"), &mut problems);
+        Limits::compile(&settings("4k", "big"), Capacity::of_process(), &mut problems);
         let expected = "\
 client_max_body_size=big (default): not a size; write bytes, or a whole number with k, m or g, such as 64k
-max_connections=0 (default): not a number in range; write a whole number from 1 to 10000000
 max_header_bytes=4k (default): out of range; write a size from 8k to 16m
+max_connections=0 (default): not a number of connections; write auto, or a number from 1 to 10000000
 http2_max_concurrent_streams=many (default): not a number in range; write a whole number from 1 to 1073741824";
         assert_eq!(problems.to_string(), expected);
     }

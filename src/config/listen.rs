@@ -14,13 +14,13 @@ use super::value::{self, Unit};
 #[command(next_help_heading = "Listeners")]
 pub(super) struct ListenSettings {
     /// Where requests are accepted: a comma list of `<ip>:<port> [flag…]`. Flags: `ssl`, `http2`,
-    /// `backlog=N`, `reuseport`; `deferred`, `bind`, `ipv6only` and `so_keepalive` are accepted
-    /// and change nothing. IPv6 addresses are in brackets.
+    /// `backlog=N`, `reuseport`, `ipv6only=off` (`[::]` takes IPv4 too); `deferred`, `bind` and
+    /// `so_keepalive` are accepted and change nothing. IPv6 addresses are in brackets.
     #[arg(long, value_name = "LISTEN")]
     pub(super) proxy_listen: Option<Said>,
 
     /// Where `/status`, `/status/ready`, `/status/live` and `/status/health` answer, in plain
-    /// HTTP; or `off`.
+    /// HTTP; or `off`. `[::]` takes IPv4 too, unless `ipv6only=on` follows it.
     #[arg(long, value_name = "LISTEN", default_value = "127.0.0.1:8007")]
     pub(super) status_listen: Said,
 
@@ -46,6 +46,28 @@ pub struct Listener {
     pub backlog: u32,
     /// `SO_REUSEPORT`.
     pub reuse_port: bool,
+    /// `IPV6_V6ONLY`, which counts for IPv6 addresses: `[::]` takes no IPv4 connections.
+    pub ipv6_only: bool,
+}
+
+impl Listener {
+    /// Whether the kernel would refuse one of the two, because both are for the same connections.
+    fn collides(&self, other: &Self) -> bool {
+        let covers = |one: &Self, other: &Self| {
+            one.address.ip().is_unspecified()
+                && (one.address.is_ipv4() == other.address.is_ipv4()
+                    || (one.address.is_ipv6() && !one.ipv6_only))
+        };
+        let fixed = self.address.port() != 0 && self.address.port() == other.address.port();
+        let shared = self.reuse_port && other.reuse_port;
+        fixed && !shared && (covers(self, other) || covers(other, self))
+    }
+
+    /// As it would be written, as far as it matters for who comes in here.
+    fn reach(&self) -> String {
+        let both = self.address.is_ipv6() && !self.ipv6_only;
+        format!("{}{}", self.address, if both { " ipv6only=off" } else { "" })
+    }
 }
 
 /// The listeners of the proxy; none of a broken list.
@@ -61,13 +83,24 @@ pub(super) fn listeners(settings: &ListenSettings, problems: &mut Problems) -> V
     let listeners: Vec<_> =
         entries.iter().filter(|s| !is_off(s)).filter_map(|s| problems.note(listener(s))).collect();
     for (index, listener) in listeners.iter().enumerate() {
+        let earlier = &listeners[..index];
         let fixed = listener.address.port() != 0;
-        if fixed && listeners[..index].iter().any(|earlier| earlier.address == listener.address) {
+        if fixed && earlier.iter().any(|earlier| earlier.address == listener.address) {
             let what = format!("{} is there twice", listener.address);
             problems.push(Problem::new(said, what, "write each address once"));
+        } else if let Some(other) = earlier.iter().find(|earlier| earlier.collides(listener)) {
+            let what = format!("{} and {} are for the same connections", other.reach(), listener.reach());
+            problems.push(Problem::new(said, what, remedy(other, listener)));
         }
     }
     listeners
+}
+
+fn remedy(one: &Listener, other: &Listener) -> &'static str {
+    match one.address.is_ipv4() == other.address.is_ipv4() {
+        true => "keep the one without a particular address, or give them different ports",
+        false => "keep the IPv6 one alone, or write ipv6only=on for it",
+    }
 }
 
 /// How long the link may be away; `None` for any time.
@@ -84,7 +117,8 @@ pub(super) fn status(said: &Said) -> Result<Option<Listener>, Problem> {
     let [entry] = entries.as_slice() else {
         return Err(Problem::new(said, "not one address", "write one <ip>:<port>, or off"));
     };
-    let listener = listener(entry)?;
+    // Whoever probes comes by whichever family; nothing else is to be bound beside it.
+    let listener = parse(entry, false)?;
     if listener.tls {
         return Err(Problem::new(said, "the status listener speaks plain HTTP", "leave `ssl` out"));
     }
@@ -93,6 +127,10 @@ pub(super) fn status(said: &Said) -> Result<Option<Listener>, Problem> {
 
 /// One entry of the list.
 fn listener(said: &Said) -> Result<Listener, Problem> {
+    parse(said, true)
+}
+
+fn parse(said: &Said, ipv6_only: bool) -> Result<Listener, Problem> {
     let mut words = said.value().split_whitespace();
     let address = address(said, words.next().unwrap_or_default())?;
     let mut listener = Listener {
@@ -102,6 +140,7 @@ fn listener(said: &Said) -> Result<Listener, Problem> {
         http2: false,
         backlog: BACKLOG,
         reuse_port: false,
+        ipv6_only,
     };
     for flag in words {
         apply(said, flag, &mut listener)?;
@@ -120,17 +159,31 @@ fn apply(said: &Said, flag: &str, listener: &mut Listener) -> Result<(), Problem
                 Problem::new(said, "`backlog` has no number", "write for example backlog=1024")
             })?;
         }
-        "deferred" | "bind" | "ipv6only" | "so_keepalive" => {}
+        "ipv6only" => listener.ipv6_only = ipv6_only(said, argument, listener.address)?,
+        "deferred" | "bind" | "so_keepalive" => {}
         "proxy_protocol" => {
             let advice = "remove `proxy_protocol`, and let the balancer in front send plain TCP";
             return Err(Problem::new(said, "the PROXY protocol is not supported by this version", advice));
         }
         _ => {
-            let advice = "write ssl, http2, backlog=N or reuseport";
+            let advice = "write ssl, http2, backlog=N, reuseport or ipv6only=off";
             return Err(Problem::new(said, format!("`{flag}` is not a listen flag"), advice));
         }
     }
     Ok(())
+}
+
+/// As in nginx, the word is one of two, and means nothing for IPv4.
+fn ipv6_only(said: &Said, word: &str, address: SocketAddr) -> Result<bool, Problem> {
+    if address.is_ipv4() {
+        let what = format!("`ipv6only` means nothing for {address}");
+        return Err(Problem::new(said, what, "remove it, or write an IPv6 address such as [::]:8443"));
+    }
+    match word {
+        "on" => Ok(true),
+        "off" => Ok(false),
+        _ => Err(Problem::new(said, "`ipv6only` is neither on nor off", "write ipv6only=on or ipv6only=off")),
+    }
 }
 
 fn address(said: &Said, text: &str) -> Result<SocketAddr, Problem> {
@@ -209,6 +262,26 @@ mod tests {
     }
 
     #[test]
+    fn an_ipv6_listener_is_for_ipv6_alone_unless_it_says_otherwise() {
+        for (value, expected) in
+            [("[::]:1", true), ("[::]:1 ipv6only=on", true), ("[::]:1 ipv6only=off", false)]
+        {
+            let found = listeners(&settings(value, "off"), &mut Problems::default());
+            assert_eq!(found[0].ipv6_only, expected, "{value}");
+        }
+    }
+
+    #[test]
+    fn both_families_may_have_one_port() {
+        for value in ["0.0.0.0:1, [::]:1", "0.0.0.0:1, [::]:1 ipv6only=on", "[::]:1 ipv6only=off, 0.0.0.0:2"]
+        {
+            let mut problems = Problems::default();
+            assert_eq!(listeners(&settings(value, "off"), &mut problems).len(), 2, "{value}");
+            assert_eq!(problems.to_string(), "", "{value}");
+        }
+    }
+
+    #[test]
     fn what_is_not_a_listener() {
         for (value, line) in [
             ("off", "off (default): nowhere to accept requests; write an address and port"),
@@ -226,7 +299,8 @@ mod tests {
             ),
             (
                 "[::]:1 tls",
-                "[::]:1 tls (default): `tls` is not a listen flag; write ssl, http2, backlog=N or reuseport",
+                "[::]:1 tls (default): `tls` is not a listen flag; \
+                 write ssl, http2, backlog=N, reuseport or ipv6only=off",
             ),
             (
                 "[::]:1 backlog=many",
@@ -238,6 +312,32 @@ mod tests {
                  remove `proxy_protocol`, and let the balancer in front send plain TCP",
             ),
             ("[::]:1,[::]:1", "[::]:1,[::]:1 (default): [::]:1 is there twice; write each address once"),
+            (
+                "[::]:1 ipv6only=no",
+                "[::]:1 ipv6only=no (default): `ipv6only` is neither on nor off; write ipv6only=on or ipv6only=off",
+            ),
+            (
+                "0.0.0.0:1 ipv6only=off",
+                "0.0.0.0:1 ipv6only=off (default): `ipv6only` means nothing for 0.0.0.0:1; \
+                 remove it, or write an IPv6 address such as [::]:8443",
+            ),
+            (
+                "0.0.0.0:1, [::]:1 ipv6only=off",
+                "0.0.0.0:1, [::]:1 ipv6only=off (default): \
+                 0.0.0.0:1 and [::]:1 ipv6only=off are for the same connections; \
+                 keep the IPv6 one alone, or write ipv6only=on for it",
+            ),
+            (
+                "[::]:1 ipv6only=off, 127.0.0.1:1 reuseport",
+                "[::]:1 ipv6only=off, 127.0.0.1:1 reuseport (default): \
+                 [::]:1 ipv6only=off and 127.0.0.1:1 are for the same connections; \
+                 keep the IPv6 one alone, or write ipv6only=on for it",
+            ),
+            (
+                "127.0.0.1:1, 0.0.0.0:1",
+                "127.0.0.1:1, 0.0.0.0:1 (default): 127.0.0.1:1 and 0.0.0.0:1 are for the same connections; \
+                 keep the one without a particular address, or give them different ports",
+            ),
         ] {
             check(value, Err(line));
         }

@@ -34,6 +34,12 @@ impl Name {
             .or_else(|| unsupported.map(Self::Unsupported))
             .or_else(|| kong::knows(key).then_some(Self::Kong))
     }
+
+    /// Of several names of one setting in one source, the one with the highest rank is taken: a setting's own
+    /// name over Kong's other names for it, and nginx's inner block over the outer.
+    pub(super) fn rank(self, key: &str) -> usize {
+        if self == Self::Kong { kong::rank(key) } else { OWN }
+    }
 }
 
 /// An environment variable that is ours.
@@ -115,6 +121,9 @@ pub(super) fn unknown(key: &str, origin: &Origin) -> Problem {
     };
     Problem::of_key(key, origin, "no such setting", advice)
 }
+
+/// The rank of a setting's own name.
+pub(super) const OWN: usize = 100;
 
 pub(super) const KONG: &str = "KONG_";
 

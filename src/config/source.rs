@@ -24,7 +24,7 @@ use super::names::{self, Name};
 use super::problem::{Origin, Problem, Problems, Said};
 use super::process::LogSettings;
 use super::settings::{Settings, known};
-use super::{Config, listen, value};
+use super::{Config, limits, listen, value};
 
 pub(super) use self::file::built_in;
 
@@ -46,7 +46,7 @@ pub struct Loaded {
     pub config: Config,
     /// How the program log is written.
     pub log: LogSettings,
-    /// Every setting that has a value, in the order of declaration.
+    /// Every setting that has a value, in the order of declaration; where that is `auto`, with what it comes to.
     pub effective: Vec<Said>,
     /// Things that were ignored and perhaps should not have been.
     pub warnings: Vec<String>,
@@ -76,19 +76,38 @@ impl Layers {
 ///
 /// # Errors
 ///
-/// Everything that is wrong, at once. Without a mode only what is wrong with the sources.
+/// Everything that is wrong, at once; without a mode, everything that is wrong in either.
 pub fn load(layers: &Layers) -> Result<Loaded, Problems> {
     let mut gathered = gather(layers);
     let figment = gathered.said.into_iter().fold(Figment::new(), Figment::merge);
     let Some(mode) = mode(&figment, &mut gathered.problems) else {
+        gathered.problems.append(wrong_in_either_mode(&figment));
         return Err(gathered.problems.with_warnings(gathered.warnings));
     };
     let effective = effective(&beneath(figment, Some(mode)));
     let settings = settings(&effective);
     match compile(mode, &settings, gathered.problems) {
-        Ok((config, log)) => Ok(Loaded { config, log, effective, warnings: gathered.warnings }),
+        Ok((config, log)) => {
+            let shown = |said: Said| limits::shown(&said, config.limits).unwrap_or(said);
+            let effective = effective.into_iter().map(shown).collect();
+            Ok(Loaded { config, log, effective, warnings: gathered.warnings })
+        }
         Err(problems) => Err(problems.with_warnings(gathered.warnings)),
     }
+}
+
+/// What somebody said that is wrong whatever the mode is.
+fn wrong_in_either_mode(figment: &Figment) -> Problems {
+    let of = |mode| {
+        let settings = settings(&effective(&beneath(figment.clone(), Some(mode))));
+        compile(mode, &settings, Problems::default()).err().unwrap_or_default()
+    };
+    let [one, other] = Mode::ALL.map(of);
+    let is_in_other = |problem: &&Problem| other.iter().any(|it| it == *problem);
+    // What is missing depends on the mode.
+    let is_said =
+        |problem: &&Problem| problem.to_string().split(": ").next().is_some_and(|it| it.ends_with(')'));
+    one.iter().filter(is_in_other).filter(is_said).cloned().collect()
 }
 
 /// Where status is told, whatever else is said or missing; nowhere when switched off. Where the mode is not

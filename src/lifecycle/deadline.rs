@@ -61,14 +61,22 @@ impl Sweep {
         let now = self.now.get();
         for (_, wait) in self.waits.borrow().iter() {
             if wait.at.get().is_some_and(|at| at <= now) {
-                wait.at.set(None);
-                wait.expired.set(true);
                 // Waking only schedules: no task runs while the slab is borrowed.
-                if let Some(waker) = wait.waker.take() {
-                    waker.wake();
-                }
+                wait.expire();
             }
         }
+    }
+}
+
+/// Ends the wait of a [`Deadline`] from elsewhere in its worker.
+#[derive(Debug)]
+pub struct Expiry(Rc<Wait>);
+
+impl Expiry {
+    /// The deadline has expired under this name, whatever was waited for until now.
+    pub fn end(&self, name: &'static str) {
+        self.0.name.set(name);
+        self.0.expire();
     }
 }
 
@@ -88,6 +96,16 @@ struct Wait {
     waker: Cell<Option<Waker>>,
 }
 
+impl Wait {
+    fn expire(&self) {
+        self.at.set(None);
+        self.expired.set(true);
+        if let Some(waker) = self.waker.take() {
+            waker.wake();
+        }
+    }
+}
+
 impl fmt::Debug for Wait {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Wait").field("name", &self.name).field("at", &self.at).finish_non_exhaustive()
@@ -102,6 +120,12 @@ impl Deadline {
         // One tick more, because `now` may be a tick old: never early. A wait that is too long
         // to be added to the clock is no wait.
         self.wait.at.set(self.sweep.now.get().checked_add(after.saturating_add(TICK)));
+    }
+
+    /// A handle with which others end it.
+    #[must_use]
+    pub fn expiry(&self) -> Expiry {
+        Expiry(Rc::clone(&self.wait))
     }
 
     /// Ends the wait: what was waited for came.

@@ -80,6 +80,8 @@ impl Reply {
     /// The upstream cannot be asked now.
     pub const UNAVAILABLE: Self =
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "The upstream server is currently unavailable");
+    /// We have run out of something; no fault of the upstream's.
+    pub const SHORTAGE: Self = Self::new(StatusCode::SERVICE_UNAVAILABLE, "Service temporarily unavailable");
     /// All targets of the upstream are unhealthy (kong/runloop/balancer/init.lua).
     pub const NO_PEER: Self =
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "failure to get a peer from the ring-balancer");

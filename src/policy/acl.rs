@@ -3,6 +3,8 @@
 //! Used by `policy::Policy`. Source: kong/plugins/acl (schema, handler) at 3.9;
 //! the decision table is in `docs/kong-compatibility.md`.
 
+mod refusal;
+
 use http::{HeaderName, HeaderValue};
 
 use super::Denial;
@@ -37,7 +39,7 @@ impl Acl {
         let told = match &who.consumer {
             // The groups of a proven consumer are its own.
             Some(_) if who.is_proven && !self.always_use_authenticated_groups => self.of_consumer(who)?,
-            Some(_) if who.group.is_none() => self.of_consumer(who)?,
+            Some(_) if who.groups.is_empty() => self.of_consumer(who)?,
             _ => self.authenticated(who)?,
         };
         if let Some((name, value)) = told.filter(|_| !self.hide_groups_header) {
@@ -47,19 +49,27 @@ impl Acl {
     }
 
     fn authenticated(&self, who: &Authenticated) -> Result<Told, Denial> {
-        let Some(group) = &who.group else {
+        let groups = &who.groups;
+        if groups.is_empty() {
             return Err(nobody(who, "the caller's certificate gives no group for the acl"));
-        };
+        }
         match &self.rule {
-            Rule::Allow(groups) if groups.contains(group) => {
-                Ok(Some((X_AUTHENTICATED_GROUPS, authenticated_value(who, group))))
+            Rule::Allow(list) if groups.iter().any(|group| list.contains(group)) => {
+                let values: Vec<_> = groups.iter().map(|group| authenticated_value(who, group)).collect();
+                Ok(Some((X_AUTHENTICATED_GROUPS, joined(&values))))
             }
-            Rule::Allow(_) => Err(forbidden(format!("group {group:?} is not on the acl's allow list"))),
-            Rule::Deny(groups) if groups.contains(group) => {
-                Err(forbidden(format!("group {group:?} is on the acl's deny list")))
-            }
-            // Kong sets no header here either (kong/plugins/acl/handler.lua).
-            Rule::Deny(_) => Ok(None),
+            Rule::Allow(list) => Err(forbidden(format!(
+                "{} is not on the acl's allow list {}",
+                refusal::of_caller(groups),
+                refusal::list(list, groups)
+            ))),
+            Rule::Deny(list) => match groups.iter().find(|group| list.contains(group)) {
+                Some(group) => {
+                    Err(forbidden(format!("group {} is on the acl's deny list", refusal::quoted(group))))
+                }
+                // Kong sets no header here either (kong/plugins/acl/handler.lua).
+                None => Ok(None),
+            },
         }
     }
 
@@ -71,10 +81,14 @@ impl Acl {
                 Err(nobody(who, "the consumer is in no group for the acl"))
             }
             Rule::Allow(list) if !listed(list) => {
-                Err(forbidden(format!("none of the consumer's groups {groups:?} is on the acl's allow list")))
+                let (shown, list) = (refusal::list(groups, &[""]), refusal::list(list, groups));
+                Err(forbidden(format!(
+                    "none of the consumer's groups {shown} is on the acl's allow list {list}"
+                )))
             }
             Rule::Deny(list) if listed(list) => {
-                Err(forbidden(format!("one of the consumer's groups {groups:?} is on the acl's deny list")))
+                let shown = refusal::list(groups, &[""]);
+                Err(forbidden(format!("one of the consumer's groups {shown} is on the acl's deny list")))
             }
             // Of a consumer without groups, the value is empty.
             Rule::Allow(_) | Rule::Deny(_) => {

@@ -23,8 +23,8 @@ pub(super) struct Authenticated {
     pub(super) is_proven: bool,
     /// The manual mapping that was matched.
     pub(super) credential: Option<CredentialId>,
-    /// From `authenticated_group_by`.
-    pub(super) group: Option<String>,
+    /// From `authenticated_group_by`; several where alternative names are the groups.
+    pub(super) groups: Vec<String>,
     /// The certificate of which `X-Client-Cert-*` tell.
     pub(super) told: Option<Arc<PeerCertificate>>,
     /// Until when all this holds.
@@ -39,7 +39,7 @@ impl Authenticated {
             consumer: None,
             is_proven: false,
             credential: None,
-            group: None,
+            groups: Vec::new(),
             told: None,
             until,
         }
@@ -55,7 +55,7 @@ impl Authenticated {
             consumer: found.consumer.or(known),
             is_proven: found.is_proven || self.is_proven,
             credential,
-            group: found.group.or(self.group),
+            groups: if found.groups.is_empty() { self.groups } else { found.groups },
             told: found.told.or(self.told),
             until: found.until.min(self.until),
         }
@@ -102,7 +102,7 @@ impl Authenticated {
     }
 
     pub(super) fn into_caller(self) -> (Option<Caller>, Option<Consumer>) {
-        let group = self.group;
+        let group = (!self.groups.is_empty()).then(|| self.groups.join(","));
         (self.certificate.map(|certificate| Caller { certificate, group }), self.consumer)
     }
 }

@@ -13,7 +13,7 @@ use super::authenticated::Authenticated;
 use super::credentials::Credentials;
 use super::matching::{ConsumerBy, Match};
 use super::{Consumer, Consumers, Denial, Question, Refused, revocation, soon};
-use crate::identity::{Peer, PeerCertificate};
+use crate::identity::{Peer, PeerCertificate, SubjectAltName};
 use crate::message::reply::Reply;
 use crate::tls::revocation::Fetching;
 use crate::tls::trust::ChainVerifier;
@@ -55,17 +55,45 @@ pub enum GroupBy {
     CommonName,
     /// The whole subject.
     DistinguishedName,
+    /// Each alternative name that is a DNS name or a URI. Not Kong's: for callers without a common name.
+    SubjectAltName,
 }
 
 impl GroupBy {
-    /// The group of whoever holds this certificate.
+    /// The groups of whoever holds this certificate.
     #[must_use]
-    pub fn group(self, certificate: &PeerCertificate) -> Option<String> {
+    pub fn groups(self, certificate: &PeerCertificate) -> Vec<String> {
+        let leaf = &certificate.leaf;
         match self {
-            Self::CommonName => certificate.leaf.common_name().map(ToString::to_string),
-            Self::DistinguishedName => Some(certificate.leaf.subject().to_string()),
+            Self::CommonName => leaf.common_name().map(ToString::to_string).into_iter().collect(),
+            Self::DistinguishedName => vec![leaf.subject().to_string()],
+            Self::SubjectAltName => leaf.sans().iter().filter_map(named).collect(),
         }
     }
+
+    /// A name as the groups of certificates are written, so that it can be compared with them.
+    #[must_use]
+    pub fn normal(self, group: &str) -> String {
+        match self {
+            Self::SubjectAltName if !is_uri(group) => group.to_ascii_lowercase(),
+            _ => group.to_owned(),
+        }
+    }
+}
+
+/// The group of an alternative name. A DNS name is in lower case (RFC 4343), and no text in the place of one kind
+/// passes for the other kind, for whose names a CA may be constrained differently.
+fn named(san: &SubjectAltName) -> Option<String> {
+    match san {
+        SubjectAltName::Dns(name) => (!is_uri(name)).then(|| name.to_ascii_lowercase()),
+        SubjectAltName::Uri(uri) => is_uri(uri).then(|| uri.clone()),
+        _ => None,
+    }
+}
+
+/// A URI has a scheme (RFC 3986 3.1), and so a colon, which no host name has.
+fn is_uri(name: &str) -> bool {
+    name.contains(':')
 }
 
 impl MtlsAuth {
@@ -122,8 +150,8 @@ impl MtlsAuth {
         };
         let (by, default) = match &self.lookup {
             Lookup::Skip { group_by } => {
-                let group = group_by.and_then(|by| by.group(certificate));
-                return Ok(Authenticated { group, told: Some(Arc::clone(certificate)), ..found });
+                let groups = group_by.map(|by| by.groups(certificate)).unwrap_or_default();
+                return Ok(Authenticated { groups, told: Some(Arc::clone(certificate)), ..found });
             }
             Lookup::Consumer { by, default } => (*by, default),
         };

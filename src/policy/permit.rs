@@ -13,7 +13,7 @@ pub struct Caller {
     /// As presented in the handshake, its key proven; or, with `header-cert-auth`, as the balancer
     /// in front says. Then it is not the certificate of the connection.
     pub certificate: Arc<PeerCertificate>,
-    /// The authenticated group, from `authenticated_group_by`.
+    /// The authenticated group, from `authenticated_group_by`; several with a comma between them.
     pub group: Option<String>,
 }
 

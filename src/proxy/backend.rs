@@ -49,6 +49,11 @@ impl Pools {
         self.made.borrow().iter().for_each(|pool| pool.retire());
     }
 
+    /// Closes every idle connection, for the sake of one that cannot be opened; says whether there was any.
+    fn give_way(&self) -> bool {
+        self.made.borrow().iter().map(|pool| pool.close_all_idle()).sum::<usize>() > 0
+    }
+
     fn make(&self, target: &Arc<Target>) -> Rc<Pool> {
         let pool = Pool::new(target, self.max_header_bytes, &self.sweep);
         if self.retired.get() {
@@ -192,6 +197,11 @@ impl<'a> Way<'a> {
         if let Some(turn) = turn {
             exchange.takes(turn);
         }
+    }
+
+    /// Where this host has run out of something: whether idle connections were closed, which gives some of it back.
+    pub(super) fn gives_way(&self, error: &UpstreamError) -> bool {
+        matches!(error, UpstreamError::Shortage { .. }) && self.backend.made.give_way()
     }
 
     /// Goes on to a target that did not fail this request yet; `false` where there is none.

@@ -5,6 +5,7 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::task::Context;
 
+use super::idle::{IdleClients, NEWCOMER, Place};
 use super::upgrade::Tunnel;
 use crate::config::Deadlines;
 use crate::identity::Peer;
@@ -31,6 +32,8 @@ pub struct Client {
     /// Waiting for a request, or for the rest of its head.
     waits: Deadline,
     awaits_first_byte: Cell<bool>,
+    /// Among those that make room for others.
+    place: Place,
     deadlines: Deadlines,
     closed_because: Cell<Option<&'static str>>,
 }
@@ -38,7 +41,7 @@ pub struct Client {
 impl Client {
     /// From what the handshake told; the first request is to come within `client_header_timeout`.
     #[must_use]
-    pub fn new(peer: Peer, deadlines: Deadlines, sweep: &Rc<Sweep>) -> Rc<Self> {
+    pub fn new(peer: Peer, deadlines: Deadlines, sweep: &Rc<Sweep>, idle: &Rc<IdleClients>) -> Rc<Self> {
         let scheme = if peer.tls.is_some() { "https" } else { "http" };
         let hop = Hop::new(peer.address.ip(), scheme, peer.local.port());
         let waits = sweep.deadline();
@@ -51,6 +54,7 @@ impl Client {
             decisions: Decisions::default(),
             tunnel: RefCell::default(),
             active: Cell::new(0),
+            place: idle.place(waits.expiry()),
             waits,
             awaits_first_byte: Cell::new(false),
             deadlines,
@@ -80,6 +84,7 @@ impl Client {
     pub(super) fn enter(&self) {
         self.active.set(self.active.get() + 1);
         self.awaits_first_byte.set(false);
+        self.place.busy();
         self.waits.disarm();
     }
 
@@ -91,15 +96,17 @@ impl Client {
         }
     }
 
-    /// Nothing is going on: `keepalive_timeout` runs.
+    /// Nothing is going on: `keepalive_timeout` runs, and a newcomer may take the place.
     pub fn idle(&self) {
         self.awaits_first_byte.set(true);
+        self.place.idle();
         self.waits.arm(KEEPALIVE, self.deadlines.keepalive);
     }
 
     /// HTTP/1 bytes came: if a head begins, it is to end within `client_header_timeout`.
     pub fn bytes_arrived(&self) {
         if self.awaits_first_byte.replace(false) {
+            self.place.busy();
             self.waits.arm(HEADER, self.deadlines.client_header);
         }
     }
@@ -117,6 +124,7 @@ impl Client {
     pub fn poll_overdue(&self, cx: &Context<'_>) -> Option<Overdue> {
         match self.waits.poll_expired(cx)? {
             KEEPALIVE => Some(Overdue::Idle),
+            NEWCOMER => Some(Overdue::InTheWay),
             _ => Some(Overdue::Head),
         }
     }
@@ -127,6 +135,8 @@ impl Client {
 pub enum Overdue {
     /// No request came within `keepalive_timeout`: close in order.
     Idle,
+    /// It is idle, and a newcomer needs its place: close in order, and soon.
+    InTheWay,
     /// A head did not come, or not whole, within `client_header_timeout`: close.
     Head,
 }

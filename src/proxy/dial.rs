@@ -11,6 +11,7 @@ use tokio::net::{TcpStream, lookup_host};
 use tokio_rustls::TlsConnector;
 
 use super::error::{UpstreamError, chain, tls_error, tls_failure};
+use super::shortage::{self, Shortage};
 use crate::lifecycle::deadline::Sweep;
 use crate::snapshot::Target;
 use crate::tls::client::Dialer;
@@ -75,23 +76,37 @@ fn name_unknown(target: &Target, cause: io::Error) -> UpstreamError {
 }
 
 async fn tcp(target: &Target, resolved: &Cell<bool>) -> Result<TcpStream, UpstreamError> {
+    let short = |shortage| UpstreamError::Shortage { upstream: target.label.as_ref().into(), shortage };
     let addresses = lookup_host((target.host.as_str(), target.port)).await;
-    let addresses = addresses.map_err(|cause| name_unknown(target, cause))?;
+    let addresses =
+        addresses.map_err(|cause| Shortage::now().map_or_else(|| name_unknown(target, cause), short))?;
     resolved.set(true);
-    let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
+    let (mut refused, mut shortage) = (None, None);
     let mut loopback = false;
     for address in addresses {
         loopback = address.ip().to_canonical().is_loopback();
-        match TcpStream::connect(address).await {
+        match shortage::connect(address).await {
             Ok(stream) => {
                 // Without it small messages wait for acknowledgements; failing is no reason to give up.
                 let _ = stream.set_nodelay(true);
                 return Ok(stream);
             }
-            Err(error) => last = error,
+            Err(error) => match Shortage::of(&error) {
+                Some(found) if !found.depends_on_address() => return Err(short(found)),
+                Some(found) => shortage = Some(found),
+                None => refused = Some(error),
+            },
         }
     }
-    Err(unreachable(target.label.as_ref().into(), Rc::new(last), loopback && in_container()))
+    // An address that answers by refusing tells more than one that cannot be tried.
+    match (refused, shortage) {
+        (None, Some(shortage)) => Err(short(shortage)),
+        (refused, _) => {
+            let nothing = || io::Error::new(io::ErrorKind::NotFound, "the name has no address");
+            let cause = Rc::new(refused.unwrap_or_else(nothing));
+            Err(unreachable(target.label.as_ref().into(), cause, loopback && in_container()))
+        }
+    }
 }
 
 fn unreachable(upstream: Rc<str>, cause: Rc<io::Error>, is_itself: bool) -> UpstreamError {
@@ -136,6 +151,9 @@ async fn tls(
 }
 
 fn handshake(target: &Target, error: &io::Error) -> UpstreamError {
+    if let Some(shortage) = Shortage::of(error) {
+        return UpstreamError::Shortage { upstream: target.label.as_ref().into(), shortage };
+    }
     let text =
         tls_error(error).map(|tls| tls_failure(&target.label, tls)).unwrap_or_else(|| match error.kind() {
             io::ErrorKind::UnexpectedEof => {

@@ -5,6 +5,7 @@ use std::rc::Rc;
 
 use thiserror::Error;
 
+use super::shortage::Shortage;
 use crate::message::reply::Reply;
 
 /// Why an upstream gave no answer, or a broken one. Shared by all who waited for one dial.
@@ -23,6 +24,14 @@ pub enum UpstreamError {
     /// An upstream has no targets, or none that is healthy.
     #[error("{0}")]
     NoTarget(Rc<str>),
+    /// No connection, because this host has run out of something.
+    #[error("no connection to {upstream} can be opened from here: {shortage}")]
+    Shortage {
+        /// Its label.
+        upstream: Rc<str>,
+        /// Of what.
+        shortage: Shortage,
+    },
     /// No TCP connection.
     #[error("{upstream} cannot be reached: {cause}; is it running, and is the port right?")]
     Unreachable {
@@ -86,6 +95,7 @@ impl UpstreamError {
     pub fn reply(&self) -> Reply {
         match self {
             Self::NoTarget(_) => Reply::NO_PEER,
+            Self::Shortage { .. } => Reply::SHORTAGE,
             Self::TimedOut { .. } => Reply::GATEWAY_TIMEOUT,
             Self::BodyTooLarge(_) => Reply::PAYLOAD_TOO_LARGE,
             Self::BodyTimedOut(_) => Reply::REQUEST_TIMEOUT,

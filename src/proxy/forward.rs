@@ -73,6 +73,11 @@ pub(super) async fn forward(
             let Some(again) = again(&failed, spare.as_ref()) else { return Err(failed.error) };
             *request = again;
         }
+        if failed.unreached && way.gives_way(&failed.error) {
+            // A closed connection is gone when its task has been.
+            tokio::task::yield_now().await;
+            continue;
+        }
         // A target that cannot be reached is not dialled again at once; a connection that broke is made anew.
         if !way.turn_to_another() && failed.unreached {
             return Err(failed.error);

@@ -15,6 +15,7 @@ use super::body::Body;
 use super::error::{UpstreamError, chain, tls_error, tls_failure};
 use super::exchange::UpstreamWait;
 use super::interim::{Heads, Interim};
+use super::shortage::Shortage;
 use super::version;
 use crate::snapshot::Target;
 use crate::tls::stream::Stream;
@@ -135,6 +136,9 @@ pub(super) fn broken(target: &Target, error: &hyper::Error) -> UpstreamError {
     let io = std::error::Error::source(error).and_then(|source| source.downcast_ref::<std::io::Error>());
     if let Some(tls) = io.and_then(tls_error) {
         return UpstreamError::Handshake(tls_failure(label, tls).into());
+    }
+    if let Some(shortage) = Shortage::behind(error) {
+        return UpstreamError::Shortage { upstream: label.as_ref().into(), shortage };
     }
     if error.is_parse() {
         return UpstreamError::Protocol(

@@ -274,6 +274,11 @@ impl Pool {
         idle.drain(..too_old);
     }
 
+    /// Closes what is idle, however shortly; says how many there were.
+    pub(super) fn close_all_idle(&self) -> usize {
+        std::mem::take(&mut *self.idle.borrow_mut()).len()
+    }
+
     fn put(&self, connection: Box<Http1>) {
         let terms = &self.target.terms;
         let mut idle = self.idle.borrow_mut();

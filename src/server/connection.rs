@@ -47,7 +47,7 @@ async fn run(accepted: Accepted, context: &Rc<Context>) -> Result<(), String> {
         None => begins_with_preface(&shaken.stream, &deadline, deadlines, &context.finish).await?,
     };
     drop((deadline, snapshot));
-    let client = Client::new(shaken.peer, deadlines, sweep);
+    let client = Client::new(shaken.peer, deadlines, sweep, &context.idle);
     let ended = match http2 {
         // Boxed, so that an idle HTTP/1 connection does not hold the room it would need.
         true => Box::pin(http2::serve(shaken.stream, &client, context)).await,
@@ -91,13 +91,15 @@ async fn first_byte(tcp: &TcpStream, finish: &Finish) -> Result<(), String> {
     }
 }
 
-/// Whether no request came for `keepalive_timeout`.
+/// Whether no request came for `keepalive_timeout`, or none is going on and somebody else needs the place.
 pub(super) fn is_idle_too_long(client: &Client, cx: &task::Context<'_>) -> bool {
-    let idle = client.poll_overdue(cx) == Some(Overdue::Idle);
-    if idle {
-        tracing::debug!(peer = %client.address, "a connection is closed: keepalive_timeout passed without a request");
-    }
-    idle
+    let reason = match client.poll_overdue(cx) {
+        Some(Overdue::Idle) => "keepalive_timeout passed without a request",
+        Some(Overdue::InTheWay) => "it was the longest idle of max_connections, and another came",
+        Some(Overdue::Head) | None => return false,
+    };
+    tracing::debug!(peer = %client.address, "a connection is closed: {reason}");
+    true
 }
 
 async fn look(tcp: &TcpStream) -> Result<bool, String> {

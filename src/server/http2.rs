@@ -5,6 +5,7 @@ use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::Poll;
+use std::time::Duration;
 
 use bytes::Bytes;
 use h2::RecvStream;
@@ -16,7 +17,7 @@ use super::worker::Context;
 use crate::config::Limits;
 use crate::message::compression::Names;
 use crate::proxy::body::Body;
-use crate::proxy::client::Client;
+use crate::proxy::client::{Client, Overdue};
 use crate::proxy::error::chain;
 use crate::proxy::flow_control::{OpenStream, SMALLEST, StreamWindow, connection_window};
 use crate::proxy::interim::Interim;
@@ -27,6 +28,9 @@ use crate::tls::stream::Stream;
 /// The library refuses heads beyond its limit without a word; ours is checked in the pipeline,
 /// with a reason in the log, and this much larger one bounds memory.
 const HEADER_SLACK: u32 = 2;
+
+/// Who makes room for a newcomer has so long to close after GOAWAY: after that, it is closed.
+const MAKE_ROOM_WITHIN: Duration = Duration::from_secs(5);
 
 /// Serves streams until either side ends the connection.
 ///
@@ -62,7 +66,7 @@ async fn run(
     let mut finish = pin!(context.finish.asked());
     let mut finishing = false;
     let close = context.proxy.sweep().deadline();
-    let patience = context.proxy.snapshot().deadlines.client_write;
+    let mut patience = context.proxy.snapshot().deadlines.client_write;
     let names = Rc::new(Names::default());
     let window = Rc::new(StreamWindow::default());
     loop {
@@ -74,6 +78,9 @@ async fn run(
                 |cx: &mut _| is_idle_too_long(client, cx) || finish.as_mut().poll(cx).is_ready();
             if next.is_pending() && !finishing && is_over(cx) {
                 finishing = true;
+                if client.poll_overdue(cx) == Some(Overdue::InTheWay) {
+                    patience = patience.min(MAKE_ROOM_WITHIN);
+                }
                 connection.graceful_shutdown();
                 next = connection.poll_accept(cx);
             }

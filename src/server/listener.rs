@@ -1,7 +1,8 @@
 //! Listening sockets: bound before anything else, accepted from under a connection permit.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{self, SocketAddr};
+use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,17 +10,25 @@ use std::time::Duration;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use super::worker::{Accepted, Workers};
 use crate::config;
+use crate::lifecycle::descriptors::Purpose;
 use crate::lifecycle::drain::Watch;
+use crate::proxy::shortage::Shortage;
 
 /// After an error of `accept` (no file descriptors left, say) the next try waits so long.
 const ACCEPT_BACKOFF: Duration = Duration::from_millis(100);
 
-/// A full house is told so often at the most.
-const FULL_NOTICE_EVERY: Duration = Duration::from_secs(10);
+/// A full house is told so often at the most, and so is an `accept` that fails.
+const NOTICE_EVERY: Duration = Duration::from_secs(10);
+
+/// Whoever was asked to make room does so within this time, or another one is asked.
+const MAKES_ROOM: Duration = Duration::from_secs(1);
+
+/// Where all are busy, or descriptors are short, it is looked again so soon.
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
 /// A bound socket and what is spoken on it.
 #[derive(Debug)]
@@ -38,27 +47,35 @@ pub struct Speaks {
     pub http2: bool,
 }
 
+/// A socket with the flags of a listen entry; non-blocking.
+///
+/// # Errors
+/// What the operating system says, often that the address is in use.
+pub fn bind(listener: &config::Listener) -> io::Result<net::TcpListener> {
+    let address = listener.address;
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    if address.is_ipv6() {
+        // By default one address is one family, as in nginx: `[::]` beside `0.0.0.0` would collide otherwise.
+        socket.set_only_v6(listener.ipv6_only)?;
+    }
+    socket.set_reuse_address(true)?;
+    if listener.reuse_port {
+        socket.set_reuse_port(true)?;
+    }
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(i32::try_from(listener.backlog).unwrap_or(i32::MAX))?;
+    Ok(socket.into())
+}
+
 impl Listener {
     /// Binds the address. Call within a runtime.
     ///
     /// # Errors
     /// What the operating system says, often that the address is in use.
     pub fn bind(listener: &config::Listener) -> io::Result<Self> {
-        let address = listener.address;
-        let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
-        if address.is_ipv6() {
-            // One address, one family: `[::]` beside `0.0.0.0` would collide otherwise, as in nginx.
-            socket.set_only_v6(true)?;
-        }
-        socket.set_reuse_address(true)?;
-        if listener.reuse_port {
-            socket.set_reuse_port(true)?;
-        }
-        socket.set_nonblocking(true)?;
-        socket.bind(&address.into())?;
-        socket.listen(i32::try_from(listener.backlog).unwrap_or(i32::MAX))?;
         let speaks = Speaks { tls: listener.tls, http2: listener.http2 };
-        Ok(Self { socket: TcpListener::from_std(socket.into())?, speaks })
+        Ok(Self { socket: TcpListener::from_std(bind(listener)?)?, speaks })
     }
 
     /// The bound address, with the real port where 0 was asked for.
@@ -71,7 +88,8 @@ impl Listener {
 
     /// Accepts until the drain starts, then closes the socket.
     pub async fn run(self, workers: Rc<Workers>, permits: Arc<Semaphore>, mut drain: Watch) {
-        let mut house = House { permits, noticed: None };
+        let mut house = House { permits, workers, noticed: Notice::default() };
+        let mut failed = Notice::default();
         loop {
             let accepted = tokio::select! {
                 biased;
@@ -80,21 +98,27 @@ impl Listener {
             };
             match accepted {
                 Ok((stream, peer)) => {
-                    let permit = tokio::select! {
+                    // A listener for both families sees IPv4 clients as `::ffff:10.0.0.1`: nobody else is to.
+                    let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
+                    let admitted = tokio::select! {
                         biased;
                         () = drain.asked() => return,
-                        permit = house.admit() => permit,
+                        admitted = house.admit(stream) => admitted,
                     };
-                    // The semaphore is never closed.
-                    let Ok(permit) = permit else { return };
-                    self.hand_over(&workers, stream, peer, permit);
+                    self.hand_over(&house.workers, admitted, peer);
                 }
                 Err(error) => {
-                    let listener = self.socket.local_addr().map(|address| address.to_string());
-                    tracing::error!(
-                        listener = listener.unwrap_or_default(),
-                        "accepting a connection failed: {error}; the next try is in {ACCEPT_BACKOFF:?}"
-                    );
+                    // Who is idle gives back what a newcomer needs.
+                    if Shortage::of(&error).is_some() {
+                        house.workers.make_room();
+                    }
+                    if failed.is_due() {
+                        let listener = self.socket.local_addr().map(|address| address.to_string());
+                        tracing::error!(
+                            listener = listener.unwrap_or_default(),
+                            "accepting a connection failed: {error}; it is tried again every {ACCEPT_BACKOFF:?}"
+                        );
+                    }
                     tokio::time::sleep(ACCEPT_BACKOFF).await;
                 }
             }
@@ -104,39 +128,77 @@ impl Listener {
     fn hand_over(
         &self,
         workers: &Workers,
-        stream: TcpStream,
+        admitted: io::Result<(net::TcpStream, OwnedSemaphorePermit)>,
         peer: SocketAddr,
-        permit: OwnedSemaphorePermit,
     ) {
-        // Without it small answers wait for acknowledgements; failing is no reason to refuse.
-        let _ = stream.set_nodelay(true);
-        match stream.into_std() {
-            Ok(stream) => workers.assign(Accepted { stream, peer, speaks: self.speaks, permit }),
+        match admitted {
+            Ok((stream, permit)) => {
+                // Without it small answers wait for acknowledgements; failing is no reason to refuse.
+                let _ = stream.set_nodelay(true);
+                workers.assign(Accepted { stream, peer, speaks: self.speaks, permit });
+            }
             Err(error) => tracing::error!(%peer, "a connection was lost: {error}"),
         }
     }
 }
 
-/// Connections the house may hold. When it is full, one waits at each listener's door and the
-/// others outside, in the backlog; a listener to which nobody comes takes no place.
+/// Connections the house may hold. When it is full, the longest idle connection makes room; where all are busy, one
+/// waits at each listener's door and the others outside, in the backlog. A listener to which nobody comes takes no
+/// place.
 struct House {
     permits: Arc<Semaphore>,
-    noticed: Option<Instant>,
+    workers: Rc<Workers>,
+    noticed: Notice,
 }
 
 impl House {
-    async fn admit(&mut self) -> Result<OwnedSemaphorePermit, AcquireError> {
-        if let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned() {
-            return Ok(permit);
+    /// Waits for a place, and for a descriptor that is not among those kept back.
+    async fn admit(&mut self, stream: TcpStream) -> io::Result<(net::TcpStream, OwnedSemaphorePermit)> {
+        let permit = match Arc::clone(&self.permits).try_acquire_owned() {
+            Ok(permit) => permit,
+            Err(_) => self.next_place().await.map_err(io::Error::other)?,
+        };
+        let mut stream = stream.into_std()?;
+        while !Purpose::Client.may_use(&stream) {
+            self.notice("this process has used up its file descriptors (ulimit -n)");
+            self.workers.make_room();
+            tokio::time::sleep(LOOK_AGAIN).await;
+            // A copy has the lowest number that has become free; where none has, the one at hand stays.
+            stream = stream.try_clone().unwrap_or(stream);
         }
-        self.notice();
-        Arc::clone(&self.permits).acquire_owned().await
+        Ok((stream, permit))
     }
 
-    fn notice(&mut self) {
-        if self.noticed.is_none_or(|at| at.elapsed() >= FULL_NOTICE_EVERY) {
-            self.noticed = Some(Instant::now());
-            tracing::warn!("max_connections reached: new connections wait until others end");
+    async fn next_place(&mut self) -> Result<OwnedSemaphorePermit, AcquireError> {
+        self.notice("max_connections reached");
+        let mut next = pin!(Arc::clone(&self.permits).acquire_owned());
+        loop {
+            let patience = if self.workers.make_room() { MAKES_ROOM } else { LOOK_AGAIN };
+            if let Ok(permit) = timeout(patience, next.as_mut()).await {
+                return permit;
+            }
         }
+    }
+
+    fn notice(&mut self, what: &str) {
+        if self.noticed.is_due() {
+            tracing::warn!(
+                "{what}: for each new connection the longest idle one is closed; where none is idle, it waits"
+            );
+        }
+    }
+}
+
+/// Something that is told now and then, however often it happens.
+#[derive(Debug, Default)]
+struct Notice(Option<Instant>);
+
+impl Notice {
+    fn is_due(&mut self) -> bool {
+        let due = self.0.is_none_or(|at| at.elapsed() >= NOTICE_EVERY);
+        if due {
+            self.0 = Some(Instant::now());
+        }
+        due
     }
 }

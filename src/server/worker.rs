@@ -16,6 +16,7 @@ use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::mpsc::{self, error::TrySendError};
 use tokio::sync::{Notify, OwnedSemaphorePermit};
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 use super::connection;
 use super::listener::Speaks;
@@ -27,6 +28,7 @@ use crate::lifecycle::readiness::{BlockReady, Readiness};
 use crate::lifecycle::vital::{Vitals, pass_on};
 use crate::proxy::error::UpstreamError;
 use crate::proxy::exchange::Record;
+use crate::proxy::idle::{IdleClients, Room};
 use crate::proxy::pool::Pool;
 use crate::proxy::{Common, Proxy};
 use crate::snapshot::Snapshot;
@@ -93,6 +95,7 @@ pub struct Workers(Vec<Worker>);
 struct Worker {
     queue: mpsc::Sender<(Accepted, Counted)>,
     counters: Arc<Counters>,
+    room: Arc<Room>,
 }
 
 /// The threads of all workers.
@@ -115,7 +118,8 @@ impl Workers {
     /// # Errors
     /// When a thread or its runtime cannot be made.
     pub fn start(count: usize, shared: &Shared, drain: &Watch) -> io::Result<(Self, Threads)> {
-        let started = (0..count).map(|index| Worker::start(index, shared, drain));
+        let epoch = Instant::now();
+        let started = (0..count).map(|index| Worker::start(index, shared, drain, epoch));
         let (workers, threads) = started.collect::<io::Result<Vec<_>>>()?.into_iter().unzip();
         Ok((Self(workers), Threads(threads)))
     }
@@ -141,6 +145,13 @@ impl Workers {
         }
     }
 
+    /// Has the longest idle connection closed; `false` where all are busy.
+    pub(super) fn make_room(&self) -> bool {
+        let idle = self.0.iter().filter_map(|worker| Some((worker.room.idle_since()?, &worker.room)));
+        let longest = idle.min_by_key(|(since, _)| *since);
+        longest.inspect(|(_, room)| room.make()).is_some()
+    }
+
     /// The counts of every worker.
     #[must_use]
     pub fn counters(&self) -> Vec<Arc<Counters>> {
@@ -158,10 +169,16 @@ impl Threads {
 }
 
 impl Worker {
-    fn start(index: usize, shared: &Shared, drain: &Watch) -> io::Result<(Self, JoinHandle<()>)> {
+    fn start(
+        index: usize,
+        shared: &Shared,
+        drain: &Watch,
+        epoch: Instant,
+    ) -> io::Result<(Self, JoinHandle<()>)> {
         let (queue, accepted) = mpsc::channel(WAITING);
-        let counters = Arc::new(Counters::default());
-        let (shared, drain, counted) = (shared.clone(), drain.clone(), Arc::clone(&counters));
+        let (counters, room) = (Arc::new(Counters::default()), Room::new(epoch));
+        let (shared, drain) = (shared.clone(), drain.clone());
+        let (counted, kept) = (Arc::clone(&counters), Arc::clone(&room));
         let runtime = move || {
             Builder::new_current_thread()
                 .enable_all()
@@ -175,7 +192,7 @@ impl Worker {
             let _vital = vital;
             match runtime() {
                 Ok(runtime) => {
-                    let work = run(shared, counted, accepted, drain);
+                    let work = run(shared, counted, kept, accepted, drain);
                     let ended = panic::catch_unwind(AssertUnwindSafe(|| runtime.block_on(work)));
                     // Not waiting for a name that is just being resolved.
                     runtime.shutdown_background();
@@ -184,7 +201,7 @@ impl Worker {
                 Err(error) => tracing::error!("worker {index} has no runtime: {error}"),
             }
         })?;
-        Ok((Self { queue, counters }, thread))
+        Ok((Self { queue, counters, room }, thread))
     }
 }
 
@@ -197,6 +214,8 @@ pub struct Context {
     pub known: KnownCertificates,
     /// Tells connections to finish.
     pub finish: Finish,
+    /// Those that make room for others.
+    pub idle: Rc<IdleClients>,
 }
 
 /// A flag that can be waited for, within one thread.
@@ -230,6 +249,7 @@ impl Finish {
 async fn run(
     shared: Shared,
     counters: Arc<Counters>,
+    room: Arc<Room>,
     mut accepted: mpsc::Receiver<(Accepted, Counted)>,
     mut drain: Watch,
 ) {
@@ -239,9 +259,11 @@ async fn run(
     let pending = shared.ready_needs_upstream.then(|| shared.readiness.block("upstream"));
     let looking = shared.healthcheck_link_timeout.map(|most| (most / 2).min(LOOK_EVERY));
     let upstream = Rc::new(Upstream { pending: Cell::new(pending), contact: shared.contact, looking });
-    let context = Rc::new(Context { proxy, known: KnownCertificates::default(), finish: Finish::default() });
+    let (known, finish) = (KnownCertificates::default(), Finish::default());
+    let context = Rc::new(Context { proxy, known, finish, idle: IdleClients::new(room, &sweep) });
     let mut connections = JoinSet::new();
-    let background = async { tokio::join!(sweep.run(), housekeeping(&context.proxy, &upstream)) };
+    let background =
+        async { tokio::join!(sweep.run(), housekeeping(&context.proxy, &upstream), context.idle.run()) };
     tokio::select! {
         _ = background => {}
         () = serve(&context, &mut accepted, &mut connections, &mut drain) => {}

@@ -77,7 +77,7 @@ impl Loading<'_> {
         let services = Services::load(self, &mut problems);
         let names = names::names(self, &judges, &mut problems);
         let routes = rules::routes(self, &effective, &mut problems);
-        let mut cautions = cautions::cautions(self);
+        let mut cautions = cautions::cautions(self, &effective);
         cautions.extend(equals::cautions(self, &effective, &routes));
         if let Some(refuse) = &self.config.refuse_insecure {
             let refused = cautions.extract_if(.., |caution| caution.weakens_security());

@@ -90,7 +90,7 @@ fn a_denial_has_a_line_with_its_reason_and_no_upstream() {
     let (status, certificate, reason) = told("/stranger");
     assert_eq!((status, certificate.as_str()), (401, "CN=spy"));
     assert!(reason.contains("does not lead to any CA in mtls-auth's list"), "{reason}");
-    let denied = r#"group "app" is not on the acl's allow list"#;
+    let denied = r#"group "app" is not on the acl's allow list ["billing"]"#;
     assert_eq!(told("/client"), (403, "CN=app".into(), denied.into()));
 }
 

@@ -12,6 +12,8 @@ mod transcripts;
 
 // These drive the program with curl and make certificates with openssl (tests/programs.rs).
 #[cfg(has_clients)]
+mod access_lists;
+#[cfg(has_clients)]
 mod access_log;
 #[cfg(has_clients)]
 mod articles;
@@ -25,6 +27,8 @@ mod bad_input;
 mod balancing;
 #[cfg(has_clients)]
 mod bodies;
+#[cfg(has_clients)]
+mod capacity;
 #[cfg(has_clients)]
 mod chain;
 #[cfg(has_clients)]
@@ -47,6 +51,8 @@ mod demo;
 mod deployment;
 #[cfg(has_clients)]
 mod every_problem;
+#[cfg(has_clients)]
+mod families;
 #[cfg(has_clients)]
 mod first_tries;
 #[cfg(has_clients)]

@@ -144,20 +144,21 @@ fn client_certificate(near: &Half) -> Result<Option<PeerCertificate>, String> {
 fn names(far: &Half, client: &PeerCertificate) -> Vec<String> {
     let config = far.config();
     let group_by = config.access.mtls_auth.as_ref().and_then(|auth| auth.group_by);
-    let group = group_by.and_then(|by| by.group(client)).unwrap_or_default();
+    let groups = group_by.map(|by| by.groups(client)).unwrap_or_default();
+    let group = groups.join(",");
     let mut findings = Vec::new();
     match config.access.acl.as_ref().map(|acl| &acl.rule) {
-        Some(Rule::Allow(allowed)) if !allowed.contains(&group) => {
+        Some(Rule::Allow(allowed)) if !groups.iter().any(|group| allowed.contains(group)) => {
             let what = format!("the client of this pair is called {group:?}, and is not let in");
             findings.push(far.finding("acl_allow", what, "write the name in its certificate"));
         }
         Some(Rule::Allow(allowed)) => {
-            findings.extend(allowed.iter().filter(|name| **name != group).map(|name| {
+            findings.extend(allowed.iter().filter(|name| !groups.contains(name)).map(|name| {
                 let what = format!("nobody in this pair is called {name:?}");
                 far.finding("acl_allow", what, "remove the name, or check the pair whose it is")
             }));
         }
-        Some(Rule::Deny(denied)) if denied.contains(&group) => {
+        Some(Rule::Deny(denied)) if groups.iter().any(|group| denied.contains(group)) => {
             let what = format!("the client of this pair is called {group:?}, and is kept out");
             findings.push(far.finding("acl_deny", what, "remove the name"));
         }

@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use crate::config::{CaFiles, Handshake, Layers, Link, Loaded, Mode, Problems, load};
 
-const GATEWAY: [(&str, &str); 4] = [
+const GATEWAY: [(&str, &str); 5] = [
     ("UPSTREAM_URL", "http://service:8080"),
     ("SSL_CERT", "/tls/server.pem"),
     ("SSL_CERT_KEY", "/tls/server.key"),
     ("MTLS_AUTH_CA_CERTIFICATES", "/tls/ca.pem"),
+    ("ACL_ALLOW", "app"),
 ];
 
 const REVERSE_PROXY: [(&str, &str); 3] = [
@@ -70,10 +71,9 @@ fn the_defaults_are_those_of_the_contract() {
     let beside = reverse_proxy(&[]).unwrap().config;
     assert_eq!(beside.status.unwrap().address.to_string(), "127.0.0.1:8007");
     let limits = config.limits;
-    assert_eq!(
-        (limits.max_connections, limits.max_header_bytes, limits.max_header_count),
-        (16384, 65536, 100)
-    );
+    // `auto`: what this machine holds.
+    assert!((1..=16_384).contains(&limits.max_connections), "{}", limits.max_connections);
+    assert_eq!((limits.max_header_bytes, limits.max_header_count), (65536, 100));
     assert_eq!((limits.client_max_body_size, limits.http2_max_concurrent_streams), (None, 256));
     let upstream = config.upstream.unwrap();
     let terms = upstream.terms;
@@ -188,6 +188,19 @@ fn what_weakens_security_is_named_and_refused_on_demand() {
         let refusal = refused(run(mode, base, &[more, vec![("PROFILE", "hardened")]].concat()));
         let (what, advice) = line.rsplit_once("; ").unwrap();
         assert_eq!(refusal, format!("{what} (refused by insecure=refuse, profile hardened); {advice}"));
+    }
+}
+
+#[test]
+fn what_was_probably_meant_otherwise_is_named_and_never_refused() {
+    for (setting, what) in [
+        (("ACL_ALLOW", "'app'"), "`'app'` has a quotation mark"),
+        (("TRUSTED_PEERS", "CN=proxy"), "`CN=proxy` is no name but a part of a subject"),
+        (("MAX_CONNECTIONS", "10000000"), "as far as it goes; write auto"),
+    ] {
+        let told = cautions(gateway(&[setting]));
+        assert!(told[0].contains(what), "{told:?}");
+        assert!(gateway(&[setting, ("PROFILE", "hardened")]).is_ok(), "{setting:?}");
     }
 }
 

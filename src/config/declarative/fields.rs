@@ -256,7 +256,8 @@ impl<'a> Fields<'a> {
         Some(texts.into_iter().filter_map(|text| self.as_word(text, words)).collect())
     }
 
-    fn as_word<T: Copy>(&self, text: Text<'_>, words: &[(&str, T)]) -> Option<T> {
+    /// One of a few words, for a text that was taken already.
+    pub(super) fn as_word<T: Copy>(&self, text: Text<'_>, words: &[(&str, T)]) -> Option<T> {
         let found = words.iter().find(|(word, _)| *word == text.text).map(|(_, value)| *value);
         if found.is_none() {
             let names: Vec<_> = words.iter().map(|(word, _)| *word).collect();

@@ -5,6 +5,7 @@
 
 use std::borrow::Cow;
 
+use super::OWN;
 use super::nginx::{self, NGINX};
 
 /// What a setting of Kong's comes to here, with its value.
@@ -46,19 +47,19 @@ pub(in crate::config) fn meaning(key: &str, value: &str) -> Meaning {
     if key.starts_with(NGINX) {
         return nginx::meaning(key, value);
     }
-    let asks = |deciding: &&Deciding| {
-        let harmless = |word: &&str| word.eq_ignore_ascii_case(value);
-        deciding.key == key && !value.is_empty() && !deciding.harmless.iter().any(|word| harmless(&word))
+    let is_off = |deciding: &Deciding| {
+        value.is_empty() || deciding.harmless.iter().any(|word| word.eq_ignore_ascii_case(value))
     };
+    let asks = |deciding: &&Deciding| deciding.key == key && !is_off(deciding);
     match DECIDING.iter().find(asks) {
         Some(deciding) => Meaning::deciding(deciding.what, deciding.advice),
         None => Meaning::Harmless,
     }
 }
 
-/// The order in which several names of one setting are taken; the last wins, a setting's own name over all.
-pub(in crate::config) fn rank(key: &str) -> usize {
-    nginx::rank(key)
+/// See [`Name::rank`](super::Name::rank). In Kong a suite of ciphers goes before `ssl_protocols`.
+pub(super) fn rank(key: &str) -> usize {
+    if key == "ssl_cipher_suite" { OWN + 1 } else { nginx::rank(key) }
 }
 
 /// How the value is written here.

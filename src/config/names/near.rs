@@ -44,7 +44,7 @@ pub(in crate::config) fn suspicion(variable: &str, value: &str) -> Suspicion {
         }
         _ if may_be_a_port(variable, value) => Suspicion::Nothing,
         _ if FAMILIES.iter().any(|family| key.starts_with(family)) => told(variable, &key, None),
-        _ if bare.is_some() && restricts(&key) => told(variable, "acl_allow", None),
+        _ if bare.is_some() && restricts(&key) => Suspicion::Refused(of_a_later_kong(variable, &key)),
         _ if bare.is_some() => Suspicion::PassedOver,
         _ => Suspicion::Nothing,
     }
@@ -75,6 +75,13 @@ fn told(variable: &str, meant: &str, name: Option<&str>) -> Suspicion {
     Suspicion::Doubt(format!("{variable} is not a setting and was ignored; {advice}"))
 }
 
+/// No name of Kong 3.9, but perhaps of a later one.
+fn of_a_later_kong(variable: &str, key: &str) -> Problem {
+    let what = "neither Kong 3.9 nor mtls-bridge has such a setting, and its name speaks of access or trust";
+    let advice = "remove it; `mtls-bridge check` lists the settings";
+    Problem::of_key(key, &Origin::environment(variable), what, advice)
+}
+
 /// A directive of nginx that says who may pass.
 fn says_access(key: &str) -> bool {
     let directive = key.splitn(3, '_').nth(2).filter(|_| key.starts_with(nginx::NGINX));
@@ -83,6 +90,10 @@ fn says_access(key: &str) -> bool {
 
 /// The setting that was probably meant by `key`, which is lower case with `_`; perhaps a bare directive of nginx.
 pub(in crate::config) fn meant(key: &str) -> Option<&'static str> {
+    // The plugin's own name: whoever sets it means to ask for certificates.
+    if key == "mtls_auth" {
+        return Some("mtls_auth_ca_certificates");
+    }
     nginx::targets(key).first().copied().or_else(|| by_letters(key)).or_else(|| by_words(key))
 }
 

@@ -3,7 +3,7 @@
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
 
-use crate::config::names::{self, Name, Suspicion, Variable, kong};
+use crate::config::names::{self, Suspicion, Variable};
 use crate::config::problem::{Origin, Problem, Said};
 
 use super::{Gathered, POINTERS};
@@ -20,6 +20,7 @@ pub(super) fn read(environment: &[(String, OsString)], gathered: &mut Gathered) 
             None => suspect(variable, &value.to_string_lossy(), gathered),
         }
     }
+    let rank = |meaning: Variable, variable| meaning.name.rank(&meaning.key(variable));
     ours.sort_by_key(|(meaning, variable, _)| (!meaning.kong, rank(*meaning, variable), meaning.file));
     for (meaning, variable, value) in &ours {
         let said_plainly =
@@ -65,9 +66,4 @@ fn content(key: &str, path: &str, origin: &Origin) -> Result<String, Problem> {
         let what = format!("{path} cannot be read: {error}");
         Problem::of_key(key, origin, what, "name a file that holds the value")
     })
-}
-
-/// The place of one of Kong's names among them; the key's own name comes last and so wins.
-fn rank(meaning: Variable, variable: &str) -> usize {
-    if meaning.name == Name::Kong { kong::rank(&meaning.key(variable)) } else { usize::MAX }
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 use figment::providers::{Format, Toml};
 use figment::value::{Dict, Value};
 
-use crate::config::names::{self, Name, kong};
+use crate::config::names::{self, Name};
 use crate::config::problem::{Origin, Problem, Said};
 use crate::config::value::joined;
 
@@ -65,11 +65,9 @@ fn settings(text: &str, origin: &Origin, path: Option<&Path>, gathered: &mut Gat
 }
 
 fn toml(dict: &Dict, origin: &Origin, gathered: &mut Gathered) {
-    // A key's own name wins over Kong's other names for it, as in the environment.
-    let is_kongs = |key: &str| Name::of(key) == Some(Name::Kong);
-    let (mut kongs, others): (Vec<_>, Vec<_>) = dict.iter().partition(|(key, _)| is_kongs(key));
-    kongs.sort_by_key(|(key, _)| kong::rank(key));
-    for (key, value) in kongs.into_iter().chain(others) {
+    let mut keys: Vec<_> = dict.iter().collect();
+    keys.sort_by_key(|(key, _)| Name::of(key).map_or(names::OWN, |name| name.rank(key)));
+    for (key, value) in keys {
         if let Err(problem) = setting(key, value, origin, gathered) {
             gathered.problems.push(problem);
         }

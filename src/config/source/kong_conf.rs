@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use crate::config::names::{self, Name, kong, nginx};
+use crate::config::names::{self, Name, nginx};
 use crate::config::problem::{Origin, Problem};
 
 use super::Gathered;
@@ -39,17 +39,15 @@ pub(super) fn settings(text: &str, origin: &Origin, gathered: &mut Gathered) {
             }
         }
     }
-    let (mut kongs, mut others) = (Vec::new(), Vec::new());
+    let mut named = Vec::new();
     for (key, value) in &said {
         match name(key) {
-            Some(Name::Kong) => kongs.push((Name::Kong, key, value)),
-            Some(name) => others.push((name, key, value)),
+            Some(name) => named.push((name, key, value)),
             None => gathered.problems.push(names::unknown(key, origin)),
         }
     }
-    // A key's own name wins over Kong's other names for it, as in the environment.
-    kongs.sort_by_key(|(_, key, _)| kong::rank(key));
-    for (name, key, value) in kongs.into_iter().chain(others) {
+    named.sort_by_key(|(name, key, _)| name.rank(key));
+    for (name, key, value) in named {
         match name {
             // The file was written for Kong, whose Admin API is simply not here.
             Name::Unsupported(unsupported) if unsupported.is_kongs_own => gathered.pass_over(key, origin),

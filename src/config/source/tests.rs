@@ -65,6 +65,9 @@ fn the_subcommand_beats_the_environment_beats_the_file() {
         mode(None, &[("MODE", "proxy")]),
         "mode=proxy (environment MODE): not a known word; write reverse-proxy or gateway"
     );
+    // What is wrong in either mode is told with it.
+    let lines = mode(None, &[("WORKERS", "-3")]);
+    assert!(lines.contains("workers=-3 (environment WORKERS): ") && lines.lines().count() == 2, "{lines}");
 }
 
 #[test]

@@ -22,7 +22,7 @@ fn judge(row: Row, acl: &Acl) -> String {
     let who = Authenticated {
         consumer: consumers.and_then(|all| all.by_id(ConsumerId(1)).cloned()),
         is_proven: row.credential,
-        group: row.group.map(Into::into),
+        groups: row.group.map(Into::into).into_iter().collect(),
         ..Authenticated::nobody(World::new().now)
     };
     let mut headers = Headers::default();
@@ -103,4 +103,29 @@ fn the_common_name_or_the_subject_is_the_group_when_nobody_is_looked_up() {
     assert_eq!(ask(Some(GroupBy::DistinguishedName), r"CN=a\,b"), r"x-authenticated-groups=CN=a\,b");
     assert_eq!(ask(Some(GroupBy::CommonName), r"CN=a\,b"), FORBIDDEN);
     assert_eq!(ask(None, "a,b"), FORBIDDEN);
+}
+
+#[test]
+fn each_dns_name_and_uri_is_a_group_when_alternative_names_are() {
+    let world = World::new();
+    let sans = [dns("Api.Example"), San::Uri("spiffe://td/ns/orders".into()), email("a@example")];
+    let ask = |rule: Rule, sans: &[San]| {
+        let lookup = Lookup::Skip { group_by: Some(GroupBy::SubjectAltName) };
+        let mtls_auth = Some(world.mtls_auth(lookup));
+        world.ask(Policy { mtls_auth, acl: Some(acl(rule)), ..Policy::default() }, &world.peer("app", sans))
+    };
+    let list = |name: &str| vec!["other".to_owned(), name.to_owned()];
+    let told = "x-authenticated-groups=api.example, spiffe://td/ns/orders";
+    for name in ["api.example", "spiffe://td/ns/orders"] {
+        assert_eq!(ask(Rule::Allow(list(name)), &sans), told, "{name}");
+        assert_eq!(ask(Rule::Deny(list(name)), &sans), FORBIDDEN, "{name}");
+    }
+    for name in ["app", "a@example", "spiffe://td/ns/Orders", "spiffe://td/ns"] {
+        assert_eq!(ask(Rule::Allow(list(name)), &sans), FORBIDDEN, "{name}");
+        assert_eq!(ask(Rule::Deny(list(name)), &sans), "", "{name}");
+    }
+    assert_eq!(ask(Rule::Allow(list("app")), &[]), FORBIDDEN, "without alternative names there is no group");
+    assert_eq!(ask(Rule::Deny(list("app")), &[]), FORBIDDEN, "nobody knows who that is");
+    let disguised = [dns("spiffe://td/admin")];
+    assert_eq!(ask(Rule::Allow(list("spiffe://td/admin")), &disguised), FORBIDDEN, "a DNS name is no URI");
 }

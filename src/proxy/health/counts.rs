@@ -34,12 +34,16 @@ impl Event {
         }
     }
 
-    /// What a failed request says; where the client was at fault, nothing.
+    /// What a failed request says; where the client was at fault, or this host, nothing.
     pub(in crate::proxy) fn of_error(error: &UpstreamError) -> Option<Self> {
         use UpstreamError as E;
         match error {
             E::TimedOut { .. } => Some(Self::Timeout),
-            E::RequestBody(_) | E::BodyTooLarge(_) | E::BodyTimedOut(_) | E::NoTarget(_) => None,
+            E::RequestBody(_)
+            | E::BodyTooLarge(_)
+            | E::BodyTimedOut(_)
+            | E::NoTarget(_)
+            | E::Shortage { .. } => None,
             E::NameUnknown { .. }
             | E::Unreachable { .. }
             | E::Itself { .. }
@@ -188,6 +192,17 @@ mod tests {
         check("ttsts", "+----");
         check("ttstss", "+----+");
         check("ttsst", "+--++");
+    }
+
+    #[test]
+    fn what_this_host_has_run_out_of_says_nothing_of_a_target() {
+        use crate::proxy::shortage::Shortage;
+        for shortage in
+            [Shortage::Descriptors, Shortage::DescriptorsOfHost, Shortage::Memory, Shortage::Ports]
+        {
+            let error = UpstreamError::Shortage { upstream: "a".into(), shortage };
+            assert_eq!(Event::of_error(&error), None);
+        }
     }
 
     #[test]

@@ -8,7 +8,7 @@ type Waiting = mpsc::Receiver<(Accepted, Counted)>;
 
 fn worker() -> (Worker, Waiting) {
     let (queue, waiting) = mpsc::channel(WAITING);
-    (Worker { queue, counters: Arc::default() }, waiting)
+    (Worker { queue, counters: Arc::default(), room: Room::new(Instant::now()) }, waiting)
 }
 
 /// Some connection, and its other end.

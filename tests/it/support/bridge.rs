@@ -114,6 +114,17 @@ impl Setup {
         Self { command }
     }
 
+    /// The same after a line of the shell that the program is to inherit, such as `ulimit -n 64`.
+    pub fn after(line: &str, subcommand: &str) -> Self {
+        let program = env!("CARGO_BIN_EXE_mtls-bridge");
+        let mut setup = Self::new(subcommand);
+        let mut command = Command::new("sh");
+        command.args(["-c", &format!("{line} && exec \"$0\" \"$@\""), program, subcommand]).env_clear();
+        command.envs(setup.command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        setup.command = command;
+        setup
+    }
+
     /// Sets one variable.
     pub fn env(mut self, name: &str, value: impl AsRef<std::ffi::OsStr>) -> Self {
         self.command.env(name, value);

@@ -142,9 +142,8 @@ fn fields(reader: Reader<'_>, config: &mut Fields<'_>) -> Option<MtlsAuthFields>
     let resolve = |id| reader.gathered.resolve(config, id, Kind::CaCertificates);
     let ca_certificates: Vec<_> = ca_certificates?.into_iter().filter_map(resolve).collect();
     let by = [("username", ConsumerBy::Username), ("custom_id", ConsumerBy::CustomId)];
-    let groups = [("CN", GroupProperty::CommonName), ("DN", GroupProperty::DistinguishedName)];
     let group_is_null = config.is_null("authenticated_group_by");
-    let group = config.word("authenticated_group_by", &groups);
+    let group = group_property(config);
     // In its cache, Kong keeps consumers and credentials for so long; here they are all in memory.
     config.number("cache_ttl", f64::MAX);
     config.refuse("ssl_verify", &["true"], "remove it; it came after Kong 3.9, and https is always verified");
@@ -169,6 +168,19 @@ fn fields(reader: Reader<'_>, config: &mut Fields<'_>) -> Option<MtlsAuthFields>
         allow_partial_chain: config.boolean("allow_partial_chain").unwrap_or(false),
         send_ca_dn: false,
     })
+}
+
+/// Kong knows two words. A third would make a file that Kong refuses; the setting has it.
+fn group_property(config: &mut Fields<'_>) -> Option<GroupProperty> {
+    let text = config.text("authenticated_group_by")?;
+    if text.text == "SAN" {
+        let advice = "give the caller a consumer with that name in mtls_auth_credentials, or let the setting \
+                      MTLS_AUTH_AUTHENTICATED_GROUP_BY=SAN do it without a file";
+        config.wrong(text.at, "Kong's plugin has no `SAN` here", advice);
+        return None;
+    }
+    let words = [("CN", GroupProperty::CommonName), ("DN", GroupProperty::DistinguishedName)];
+    config.as_word(text, &words)
 }
 
 fn revocation(config: &mut Fields<'_>) -> Revocation {

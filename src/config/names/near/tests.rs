@@ -30,6 +30,7 @@ fn a_rule_about_who_may_pass_is_not_lost_to_a_slip() {
         ("MTLS_AUTH_CA_CERTIFICATE", "MTLS_AUTH_CA_CERTIFICATES"),
         ("MTLS_AUTH_CA_CERTS", "MTLS_AUTH_CA_CERTIFICATES"),
         ("MTLS_AUTH_CA", "MTLS_AUTH_CA_CERTIFICATES"),
+        ("MTLS_AUTH", "MTLS_AUTH_CA_CERTIFICATES"),
         ("MTLS_CA_CERTIFICATES", "MTLS_AUTH_CA_CERTIFICATES"),
         ("MTLSAUTH_CA_CERTIFICATES", "MTLS_AUTH_CA_CERTIFICATES"),
         ("MTLS_AUTH_HTTP_PROXI_PORT", "MTLS_AUTH_HTTP_PROXY_PORT"),
@@ -52,10 +53,17 @@ fn a_rule_about_who_may_pass_is_not_lost_to_a_slip() {
         );
         assert!(line.ends_with(&expected), "{line}");
     }
-    for variable in
-        ["ACL_GROUPS", "MTLS_AUTH_ISSUERS", "MTLS_AUTH_NAME", "KONG_ACL_SOMETHING", "KONG_IP_WHITELIST"]
-    {
+    for variable in ["ACL_GROUPS", "MTLS_AUTH_ISSUERS", "MTLS_AUTH_NAME", "KONG_ACL_SOMETHING"] {
         assert!(refused(variable).contains("a rule about who may pass is not ignored"), "{variable}");
+    }
+}
+
+#[test]
+fn a_rule_of_a_later_kong_is_not_dropped() {
+    for variable in ["KONG_IP_WHITELIST", "KONG_TLS_VERIFY_CLIENTS", "KONG_TRUST_STORE", "KONG_UPSTREAM_OCSP"]
+    {
+        let line = refused(variable);
+        assert!(line.contains("its name speaks of access or trust; remove it"), "{line}");
     }
 }
 

@@ -136,6 +136,7 @@ fn a_directive_is_in_one_list_and_leads_to_settings() {
 
 #[test]
 fn the_inner_block_wins() {
+    let rank = |key| super::super::kong::rank(key);
     let ranks = [
         "lua_ssl_trusted_certificate",
         "nginx_sproxy_x",

@@ -27,6 +27,8 @@ fn a_line_is_a_key_and_a_value() {
     assert_eq!(said("ssl_cert = \"/a b.pem\""), pairs(&[("ssl_cert", "/a b.pem")]));
     let own_wins = "upstream_ca_certificates = /own.pem\nlua_ssl_trusted_certificate = /lua.pem";
     assert_eq!(said(own_wins).last().unwrap().1, "/own.pem");
+    let suite_wins = "ssl_cipher_suite = modern\nssl_protocols = TLSv1.2 TLSv1.3";
+    assert_eq!(said(suite_wins).last().unwrap().1, "TLSv1.3");
 }
 
 #[test]
