@@ -8,7 +8,8 @@ use anyhow::Context;
 use crate::app;
 use crate::lifecycle::signal::Signals;
 
-/// Waits for SIGTERM or SIGINT. As a container's first process it would not be ended by either without this.
+/// Waits for SIGTERM, SIGINT or SIGQUIT. As a container's first process it would not be ended by any of them
+/// without this.
 ///
 /// # Errors
 /// When the operating system gives no event queue or no handler.

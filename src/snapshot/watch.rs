@@ -213,7 +213,8 @@ impl Watcher {
                 task.await
             }
         };
-        done.inspect_err(|error| tracing::error!("reading {} again failed: {error}", self.what)).ok()
+        // That it panicked was told with its place; the error would quote what was read.
+        done.inspect_err(|_| tracing::error!("reading {} again failed", self.what)).ok()
     }
 }
 
