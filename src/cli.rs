@@ -3,6 +3,7 @@
 //! [`run`] is what `main` calls. Exit codes are decided here and nowhere else: 0 done,
 //! 1 failed while running, 2 configuration refused.
 
+mod arguments;
 pub mod check;
 pub mod demo;
 pub mod echo;
@@ -98,7 +99,8 @@ impl From<Problems> for Failure {
 /// Runs the command of this process's command line.
 #[must_use]
 pub fn run() -> ExitCode {
-    let matches = Cli::command().get_matches();
+    let matches = arguments::command(Cli::command()).try_get_matches();
+    let matches = matches.unwrap_or_else(|error| arguments::covered(error).exit());
     match dispatch(&matches) {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failure::Failed(error)) => {

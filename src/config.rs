@@ -11,6 +11,7 @@ mod source;
 
 mod problem;
 mod reference;
+mod shown;
 mod value;
 
 mod access;

@@ -37,6 +37,7 @@ use tokio_rustls::rustls::ServerConfig;
 use self::answer::answer;
 use self::facts::TlsFacts;
 use self::idle::IdleLimit;
+use crate::telemetry::cause;
 
 /// Answers any request with what it received, as JSON.
 ///
@@ -140,7 +141,7 @@ async fn connection(stream: TcpStream, acceptor: Option<TlsAcceptor>, stopping: 
             let facts = TlsFacts::of(stream.get_ref().1);
             http(stream, Some(Arc::new(facts)), stopping).await;
         }
-        Ok(Err(error)) => tracing::debug!(%error, "echo: the handshake failed"),
+        Ok(Err(error)) => tracing::debug!("echo: the handshake failed: {}", cause::io(&error)),
         Err(_) => tracing::debug!("echo: the handshake was not done within {HANDSHAKE_TIMEOUT:?}"),
     }
 }
@@ -170,7 +171,7 @@ where
         }
     };
     if let Err(error) = ended {
-        tracing::debug!(error, "echo: the connection failed");
+        tracing::debug!("echo: the connection failed: {}", cause::chain(&*error));
     }
 }
 

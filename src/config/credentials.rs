@@ -4,7 +4,7 @@
 //! they refer to.
 
 use super::problem::{Problem, Said};
-use super::value;
+use super::reference::Reference;
 
 /// A certificate chain and its private key, as references (see [`Reference`](super::Reference)).
 #[derive(Debug, Clone)]
@@ -35,7 +35,7 @@ impl CaFiles {
 
     /// `system`, or a comma list of references.
     pub(super) fn parse(said: &Said) -> Result<Self, Problem> {
-        let references = value::list(said);
+        let references = Reference::list(said);
         let system = references.iter().filter(|part| part.value().eq_ignore_ascii_case("system")).count();
         match references.len() {
             0 => Err(Problem::new(said, "names no certificate", "write a path, PEM text or base64 of PEM")),

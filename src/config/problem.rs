@@ -13,6 +13,7 @@ use figment::{Metadata, Profile, Provider};
 use serde::{Deserialize, Serialize};
 
 use super::reference::Reference;
+use super::shown;
 
 /// Where a value came from, as it is printed: `environment CLIENT_SSL`, `file /etc/bridge.toml`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -99,6 +100,17 @@ impl Said {
         &self.value
     }
 
+    /// Whether [`Said::shown`] shows something else, because it is a secret or could be one.
+    pub fn is_covered(&self) -> bool {
+        let is_text = matches!(Reference::of(self), Reference::Text(_));
+        is_text || self.is_secret(is_text)
+    }
+
+    /// Whether it is a path by its looks, whatever there is on the disk.
+    pub fn is_like_path(&self) -> bool {
+        shown::is_path(&self.value)
+    }
+
     /// Where it was said.
     pub fn origin(&self) -> &Origin {
         &self.origin
@@ -106,15 +118,15 @@ impl Said {
 
     /// The value for people: `***` for a secret, `PEM text` for inline certificates, one line.
     pub fn shown(&self) -> String {
-        let is_pem = matches!(Reference::of(self), Reference::Text(_));
-        if self.is_secret(is_pem) {
-            return "***".to_owned();
-        }
-        if is_pem {
-            return "PEM text".to_owned();
-        }
         if self.key == "declarative_config_string" {
             return "a text".to_owned();
+        }
+        let is_text = matches!(Reference::of(self), Reference::Text(_));
+        if self.is_secret(is_text) {
+            return "***".to_owned();
+        }
+        if is_text {
+            return "PEM text".to_owned();
         }
         let line = one_line(&self.value);
         match line.char_indices().nth(SHOWN_CHARS) {
@@ -123,15 +135,18 @@ impl Said {
         }
     }
 
-    /// Private keys (their paths are none), URLs with a password in them, and what may be a key
-    /// that was given where its certificate belongs.
-    fn is_secret(&self, is_pem: bool) -> bool {
+    /// Private keys (their paths are none), URLs with a password in them, and what may be a key, or a piece
+    /// of one, that was given elsewhere.
+    fn is_secret(&self, is_text: bool) -> bool {
         match self.key.as_str() {
-            key if key.ends_with("_key") => is_pem || !is_path(&self.value),
-            key if key.contains("_cert") => {
-                !is_pem && self.value.len() >= SHORTEST_KEY && !is_path(&self.value)
+            key if key.ends_with("_key") => {
+                is_text || !self.value.contains(['/', '.']) || !shown::is_path(&self.value)
             }
-            key => key.ends_with("_url") && self.value.contains('@'),
+            key if key.contains("_cert") || PATHS.contains(&key) => !is_text && !shown::is_path(&self.value),
+            key => {
+                !is_text && shown::looks_secret(&self.value)
+                    || key.ends_with("_url") && self.value.contains('@')
+            }
         }
     }
 }
@@ -194,9 +209,11 @@ impl Problem {
         (self.what, self.advice)
     }
 
-    /// What is wrong often quotes a part of the value, so it is made one line as well.
+    /// What is wrong often quotes a part of the value, so it is made one line as well, and what looks like a
+    /// piece of a key is covered: somebody may have put it where nobody would look for one.
     fn about(subject: &str, what: impl Into<String>, advice: impl Into<String>) -> Self {
-        Self { subject: one_line(subject), what: one_line(&what.into()), advice: advice.into() }
+        let line = |text: &str| shown::scrubbed(one_line(text));
+        Self { subject: line(subject), what: line(&what.into()), advice: shown::scrubbed(advice.into()) }
     }
 }
 
@@ -314,15 +331,10 @@ fn one_line(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
-/// Certainly a path (or several) and no key: base64 has no dots, and no kind of key begins with a slash in it.
-fn is_path(text: &str) -> bool {
-    !text.contains(char::is_control) && (text.starts_with('/') || text.contains('.'))
-}
+/// Names of files, in which nothing but a path is to be expected.
+const PATHS: [&str; 4] = ["profile", "config", "declarative_config", "mtls_auth_crl_files"];
 
 const PROFILE: &str = "profile ";
-
-/// An Ed25519 key in base64, without anything around it.
-const SHORTEST_KEY: usize = 43;
 
 /// Long enough for any path or list a person writes, short enough for a line.
 const SHOWN_CHARS: usize = 200;
@@ -349,7 +361,8 @@ mod tests {
         for secret in [key, &format!("{key}\n{key}"), &pem, "hidden"] {
             check("ssl_cert_key", secret, "ssl_cert_key=*** (environment SSL_CERT_KEY): wrong; mend it");
         }
-        check("ssl_cert", key, "ssl_cert=*** (environment SSL_CERT): wrong; mend it");
+        check("ssl_cert", key, "ssl_cert=PEM text (environment SSL_CERT): wrong; mend it");
+        check("ssl_cert", &key[1..], "ssl_cert=*** (environment SSL_CERT): wrong; mend it");
         check("upstream_url", "http://u:pw@h", "upstream_url=*** (environment UPSTREAM_URL): wrong; mend it");
         let pem = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----";
         check("ssl_cert", pem, "ssl_cert=PEM text (environment SSL_CERT): wrong; mend it");

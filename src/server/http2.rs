@@ -17,10 +17,10 @@ use crate::config::Limits;
 use crate::message::compression::Names;
 use crate::proxy::body::Body;
 use crate::proxy::client::Client;
-use crate::proxy::error::chain;
 use crate::proxy::interim::Interim;
 use crate::proxy::link::{CONNECTION_WINDOW, FRAME, REMEMBERED_RESETS, SEND_BUFFER, STREAM_WINDOW};
 use crate::proxy::pump::{Patience, pump};
+use crate::telemetry::cause::chain;
 use crate::tls::stream::Stream;
 
 /// The library refuses heads beyond its limit without a word; ours is checked in the pipeline,

@@ -255,7 +255,10 @@ async fn serve(
 
 fn report(ended: Result<(), tokio::task::JoinError>) {
     if let Err(error) = ended {
-        tracing::error!("a connection's task failed: {error}");
+        tracing::error!(
+            "a connection's task {}",
+            if error.is_panic() { "panicked" } else { "was cancelled" }
+        );
     }
 }
 

@@ -8,6 +8,7 @@ use super::files;
 use crate::config::{self, CaFiles, Problem, Problems};
 use crate::identity::HeaderFormat;
 use crate::policy::{Lookup, MtlsAuth, Policy};
+use crate::tls::credentials::Side;
 use crate::tls::revocation::{Check, CrlError, CrlFiles, Fetching, Hosts};
 use crate::tls::trust::{self, ChainVerifier};
 
@@ -86,7 +87,7 @@ const LISTS_ADVICE: &str = "give the current CRL of a CA that is trusted for cal
 
 /// Each reference is judged by itself, so that the wrong one of several is named.
 pub(super) fn caller_cas(cas: &CaFiles, now: UnixTime) -> Result<Vec<CertificateDer<'static>>, Problems> {
-    files::certificates_of(cas, |said, found| {
+    files::certificates_of(cas, Side::Client, |said, found| {
         trust::check(&found, now).map_err(|error| Problem::new(said, error.to_string(), CALLERS_ADVICE))?;
         Ok(found)
     })

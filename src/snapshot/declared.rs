@@ -104,8 +104,8 @@ impl Loading<'_> {
         let certificate = &self.model.certificates[at];
         let pairs = [Some(&certificate.pair), certificate.alternative.as_ref()];
         let load = |pair: &Pair| {
-            let chain = pem::certificates(pair.cert.as_bytes()).map_err(|error| error.to_string())?;
-            let key = pem::private_key(pair.key.as_bytes()).map_err(|error| error.to_string())?;
+            let chain = pem::certificates(pair.cert.as_bytes()).map_err(|pem| pem.to_string())?;
+            let key = pem::private_key(pair.key.as_bytes()).map_err(|pem| pem.to_string())?;
             Credentials::new(chain, key, side, self.now).map_err(|error| error.to_string())
         };
         let loaded: Result<Vec<_>, String> = pairs.into_iter().flatten().map(load).collect();

@@ -12,6 +12,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
 use crate::config::{
     CaFiles, Config, CredentialFiles, DeclarativeSource, Problem, Problems, Reference, Said,
 };
+use crate::telemetry::cause;
 use crate::tls::credentials::{Credentials, Side};
 use crate::tls::pem;
 
@@ -34,7 +35,7 @@ pub(super) fn named_by(config: &Config) -> Vec<PathBuf> {
     let said = credentials.flat_map(|files| [&files.cert, &files.key]).chain(cas.flat_map(CaFiles::said));
     let path = |said| match Reference::of(said) {
         Reference::Path(path) => Some(path),
-        Reference::Text(_) => None,
+        Reference::Text(_) | Reference::Quoted | Reference::Vault => None,
     };
     let declarative = config.declarative.iter().flat_map(DeclarativeSource::files);
     said.chain(&config.access.revocation.crl_files).filter_map(path).chain(declarative).collect()
@@ -42,15 +43,17 @@ pub(super) fn named_by(config: &Config) -> Vec<PathBuf> {
 
 /// Every certificate of a set of CAs that `judge` lets pass, for each reference by itself; those of
 /// the operating system for `system`.
+/// `presenter` is the side that presents what they judge: a `TRUSTED CERTIFICATE` says for which it is a CA.
 pub(super) fn certificates_of(
     cas: &CaFiles,
+    presenter: Side,
     judge: impl Fn(&Said, Vec<CertificateDer<'static>>) -> Result<Vec<CertificateDer<'static>>, Problem>,
 ) -> Result<Vec<CertificateDer<'static>>, Problems> {
     match cas {
         CaFiles::System(said) => Ok(judge(said, system(said)?)?),
         CaFiles::Pem(said) => {
             let mut problems = Problems::default();
-            let judged = |said| Ok(judge(said, certificates(said)?)?);
+            let judged = |said| Ok(judge(said, authorities(said, &[presenter])?)?);
             let found: Vec<_> =
                 said.iter().filter_map(|said| problems.collect(judged(said))).flatten().collect();
             if problems.is_empty() { Ok(found) } else { Err(problems) }
@@ -72,7 +75,7 @@ pub(super) fn credentials(
         use crate::tls::credentials::CredentialError as E;
         let (said, advice) = match error {
             E::KeyMismatch { .. } => (&files.key, "give the key made together with the certificate"),
-            E::UnusableKey(_) => (&files.key, "use an RSA (2048 bits or more), ECDSA or Ed25519 key"),
+            E::UnusableKey => (&files.key, "use an RSA (2048 bits or more), ECDSA or Ed25519 key"),
             E::Expired { .. } => (&files.cert, "have a new certificate issued"),
             E::NotYetValid { .. } => (&files.cert, "check this host's clock, or have a new one issued"),
             E::WrongUsage { .. } => (&files.cert, "have one issued for this use"),
@@ -102,44 +105,55 @@ fn system(said: &Said) -> Result<Vec<CertificateDer<'static>>, Problem> {
 /// # Errors
 /// When there is none to be read.
 pub fn certificates(said: &Said) -> Result<Vec<CertificateDer<'static>>, Problems> {
-    let text = text(said)?;
-    pem::certificates(&text).map_err(|error| {
-        Problem::new(said, error.to_string(), "give a PEM file with -----BEGIN CERTIFICATE-----").into()
+    authorities(said, &[])
+}
+
+/// The same, which must be trusted for judging what these sides present.
+fn authorities(said: &Said, sides: &[Side]) -> Result<Vec<CertificateDer<'static>>, Problems> {
+    let bytes = bytes(said, MAX_BYTES)?;
+    pem::authorities(&bytes, sides).map_err(|error| {
+        let advice = error.advice("give a PEM file with -----BEGIN CERTIFICATE-----");
+        Problem::new(said, error.to_string(), advice).into()
     })
 }
 
 /// The revocation list (DER) that `said` refers to.
 pub(super) fn revocation_list(said: &Said) -> Result<Vec<u8>, Problem> {
-    let bytes = text_within(said, MAX_LIST_BYTES)?;
-    // A SEQUENCE; PEM is text.
-    if bytes.first() == Some(&0x30) {
-        return Ok(bytes);
-    }
-    pem::revocation_list(&bytes).map_err(|error| {
-        Problem::new(said, error.to_string(), "give a CRL, in DER or with -----BEGIN X509 CRL-----")
+    pem::revocation_list(&bytes(said, MAX_LIST_BYTES)?).map_err(|error| {
+        let advice = error.advice("give a CRL, in DER or with -----BEGIN X509 CRL-----");
+        Problem::new(said, error.to_string(), advice)
     })
 }
 
 /// The private key that `said` refers to.
 pub(super) fn private_key(said: &Said) -> Result<PrivateKeyDer<'static>, Problems> {
-    let text = text(said)?;
-    pem::private_key(&text).map_err(|error| {
-        Problem::new(said, error.to_string(), "give an unencrypted PEM key (PKCS#8, PKCS#1 or SEC1)").into()
+    pem::private_key(&bytes(said, MAX_BYTES)?).map_err(|error| {
+        let advice = error.advice("give an unencrypted PEM key (PKCS#8, PKCS#1 or SEC1)");
+        Problem::new(said, error.to_string(), advice).into()
     })
 }
 
-fn text(said: &Said) -> Result<Vec<u8>, Problem> {
-    text_within(said, MAX_BYTES)
+fn bytes(said: &Said, max: u64) -> Result<Vec<u8>, Problem> {
+    let (what, advice) = match Reference::of(said) {
+        Reference::Text(bytes) => return Ok(bytes),
+        Reference::Path(path) => match read(&path, max) {
+            Ok(bytes) => return Ok(bytes),
+            Err(_) if !path.exists() && !said.is_like_path() => (NOTHING.0.to_owned(), NOTHING.1),
+            Err(Unreadable { what, advice }) => (what, advice),
+        },
+        Reference::Quoted => (
+            "the quotes are a part of it".to_owned(),
+            "write it without quotes: docker's --env-file, systemd and Kubernetes do not take them off everywhere",
+        ),
+        Reference::Vault => {
+            (format!("{}", pem::Format::Vault), pem::PemError::Foreign(pem::Format::Vault).advice(""))
+        }
+    };
+    Err(Problem::new(said, what, advice))
 }
 
-fn text_within(said: &Said, max: u64) -> Result<Vec<u8>, Problem> {
-    match Reference::of(said) {
-        Reference::Text(text) => Ok(text.into_bytes()),
-        Reference::Path(path) => {
-            read(&path, max).map_err(|Unreadable { what, advice }| Problem::new(said, what, advice))
-        }
-    }
-}
+const NOTHING: (&str, &str) =
+    ("it is neither the path of a file nor PEM text", "give a path, PEM text or base64 of PEM");
 
 struct Unreadable {
     what: String,
@@ -170,10 +184,11 @@ fn unreadable(error: &io::Error) -> Unreadable {
             "this user may not read it",
             "let the user this runs as (65532 in the image) read the file and its folders",
         ),
-        io::ErrorKind::InvalidFilename => {
-            ("it is neither a path nor PEM text", "give a path, PEM text or base64 of PEM")
+        io::ErrorKind::InvalidFilename => NOTHING,
+        _ => {
+            let what = format!("it cannot be read: {}", cause::io(error));
+            return Unreadable { what, advice: "check the path" };
         }
-        _ => return Unreadable { what: format!("it cannot be read: {error}"), advice: "check the path" },
     };
     Unreadable { what: what.into(), advice }
 }

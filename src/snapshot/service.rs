@@ -224,7 +224,7 @@ pub fn server_trust(tls: &UpstreamTls, now: UnixTime) -> Result<ServerTrust, Pro
 
 /// Only what can be an anchor: of bundles with everybody's CAs in them, some expire unnoticed.
 pub(super) fn upstream_cas(cas: &CaFiles, now: UnixTime) -> Result<Vec<CertificateDer<'static>>, Problems> {
-    files::certificates_of(cas, |said, found| {
+    files::certificates_of(cas, Side::Server, |said, found| {
         let advice = "give the CA that issued the upstream's certificate";
         trust::usable(found, now).map_err(|error| Problem::new(said, error.to_string(), advice))
     })

@@ -15,6 +15,7 @@ use rustls::{CertificateError, DigitallySignedStruct, Error, OtherError, RootCer
 use webpki::{EndEntityCert, KeyUsage, VerifiedPath};
 
 use super::credentials::Credentials;
+use crate::telemetry::cause::{self, Told};
 
 /// How the server's certificate is judged.
 #[derive(Debug, Clone)]
@@ -60,7 +61,7 @@ impl ServerTrust {
 fn webpki_verifier(roots: &Arc<RootCertStore>) -> Result<Arc<WebPkiServerVerifier>, String> {
     WebPkiServerVerifier::builder_with_provider(Arc::clone(roots), super::provider())
         .build()
-        .map_err(|error| error.to_string())
+        .map_err(|_| "the CAs cannot be used: there is none, or a revocation list is broken".to_owned())
 }
 
 /// What every dial to one upstream has in common.
@@ -86,7 +87,7 @@ impl Dialer {
         let verifier = trust.verifier()?;
         let mut base = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
-            .map_err(|error| error.to_string())?
+            .map_err(|error| cause::tls(&error))?
             .dangerous()
             .with_custom_certificate_verifier(verifier)
             .with_no_client_auth();
@@ -219,7 +220,7 @@ impl ServerCertVerifier for Within {
         });
         short.map(|()| judged).map_err(|_| {
             let text = format!("its chain has more than {} intermediates (tls_verify_depth)", self.depth);
-            CertificateError::Other(OtherError(Arc::new(std::io::Error::other(text)))).into()
+            CertificateError::Other(OtherError(Arc::new(Told(text)))).into()
         })
     }
 

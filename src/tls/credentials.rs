@@ -21,8 +21,8 @@ pub enum CredentialError {
         subject: String,
     },
     /// A kind of key TLS or this build does not know.
-    #[error("the private key cannot be used: {0}")]
-    UnusableKey(rustls::Error),
+    #[error("the private key cannot be used: TLS cannot sign with it")]
+    UnusableKey,
     /// `notAfter` is past.
     #[error("the certificate ({subject}) expired {ago}")]
     Expired {
@@ -95,7 +95,7 @@ impl Credentials {
                 rustls::Error::InconsistentKeys(_) => {
                     CredentialError::KeyMismatch { subject: leaf.subject().to_string() }
                 }
-                other => CredentialError::UnusableKey(other),
+                _ => CredentialError::UnusableKey,
             })?;
         Ok(Self { certified: Arc::new(certified), leaf: Arc::new(leaf) })
     }

@@ -13,6 +13,7 @@ use webpki::{EndEntityCert, KeyUsage, VerifiedPath};
 use super::credentials::in_words;
 use super::verdicts::Verdicts;
 use crate::identity::{Certificate, Malformed, PeerCertificate};
+use crate::telemetry::cause;
 
 /// Why a set of CA certificates cannot be trusted.
 #[derive(Debug, Error)]
@@ -240,7 +241,7 @@ impl ChainVerifier {
             webpki::Error::UnsupportedCertVersion => format!(
                 "the certificate of {subject}, or one in its chain, is of X.509 version 1, which cannot say what it is for; issue it again with extensions (openssl x509 -req -extfile …)"
             ),
-            other => format!("the chain of {subject} does not verify: {other:?}"),
+            other => format!("the chain of {subject} does not verify: {}", cause::path(&other)),
         })
     }
 }
@@ -290,7 +291,7 @@ fn anchor(
     let anchor = webpki::anchor_from_trusted_cert(der).map_err(|error| CaError::Unusable {
         number,
         subject: certificate.subject().to_string(),
-        reason: format!("{error:?}"),
+        reason: cause::path(&error).to_owned(),
     })?;
     Ok(anchor.to_owned())
 }

@@ -70,6 +70,8 @@ mod revocation;
 #[cfg(has_clients)]
 mod routes;
 #[cfg(has_clients)]
+mod secrets;
+#[cfg(has_clients)]
 mod server_names;
 #[cfg(has_clients)]
 mod smuggling;

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use mtls_bridge::pki::{Authority, Issued, Leaf, Validity};
+use mtls_bridge::tls::pem;
 use tempfile::TempDir;
 
 use crate::support::bridge::{Setup, program};
@@ -74,7 +75,8 @@ impl Made {
     }
 
     fn authority(&self) -> Authority {
-        Authority::load(&self.text("ca/ca.crt"), &self.text("ca/ca.key")).unwrap()
+        let chain = pem::certificates(self.text("ca/ca.crt").as_bytes()).unwrap();
+        Authority::load(chain, &pem::private_key(self.text("ca/ca.key").as_bytes()).unwrap()).unwrap()
     }
 
     fn check(&self, a: &str, b: &str) -> Said {

@@ -25,8 +25,9 @@ pub(super) struct Service {
 /// The bridge in the file: the only service, or the first that is called or made like one.
 pub(super) fn bridge(text: &str) -> Result<Service, String> {
     let file: File = serde_saphyr::from_str(&with_defaults(text)).map_err(|error| {
-        let text = error.to_string();
-        text.lines().next().unwrap_or_default().to_owned()
+        // Its text quotes the file, which may hold a key.
+        let line = error.location().map_or(1, |location| location.line());
+        format!("line {line} is not YAML, or not as docker compose reads it")
     })?;
     let ours = |name: &str, service: &Raw| {
         let image = service.image.as_deref().unwrap_or_default();

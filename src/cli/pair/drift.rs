@@ -12,6 +12,7 @@ use crate::config::{CaFiles, CredentialFiles, Mode, Said, UpstreamTls};
 use crate::identity::{Certificate, PeerCertificate};
 use crate::policy::Rule;
 use crate::snapshot;
+use crate::telemetry::cause;
 use crate::tls::credentials::in_words;
 
 use super::half::Half;
@@ -131,7 +132,7 @@ fn gateway_certificate(near: &Half, far: &Half, now: UnixTime) -> Vec<String> {
                 )
             }
             error => {
-                let what = format!("{} would refuse this certificate: {error}", near.name);
+                let what = format!("{} would refuse this certificate: {}", near.name, cause::tls(&error));
                 far.finding("ssl_cert", what, "have another one issued")
             }
         })

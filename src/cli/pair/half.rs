@@ -10,6 +10,7 @@ use rustls::pki_types::UnixTime;
 
 use crate::config::{self, Config, Layers, Loaded, Mode, Origin, Problem, Said};
 use crate::snapshot::Snapshot;
+use crate::telemetry::cause;
 
 use super::compose_file::{self, Service};
 use super::env_file;
@@ -102,7 +103,8 @@ fn layers(folder: &Path) -> Result<Found, String> {
 }
 
 fn read(path: &Path) -> Result<String, String> {
-    fs::read_to_string(path).map_err(|error| format!("{} cannot be read: {error}", file_name(path)))
+    fs::read_to_string(path)
+        .map_err(|error| format!("{} cannot be read: {}", file_name(path), cause::io(&error)))
 }
 
 fn file_name(path: &Path) -> String {

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use super::node::shortened;
 use super::settings::DeclarativeSource;
 use crate::config::problem::{Problem, Said};
+use crate::telemetry::cause;
 
 /// A text, and which lines of it come from where.
 pub(super) struct Texts {
@@ -141,7 +142,7 @@ fn unreadable(error: &io::Error) -> Unreadable {
             "this user may not read it",
             "let the user this runs as (65532 in the image) read the file and its folders",
         ),
-        _ => Unreadable::new(format!("it cannot be read: {error}"), "check the path"),
+        _ => Unreadable::new(format!("it cannot be read: {}", cause::io(error)), "check the path"),
     }
 }
 
