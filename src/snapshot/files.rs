@@ -14,7 +14,7 @@ use crate::config::{
 };
 use crate::telemetry::cause;
 use crate::tls::credentials::{Credentials, Side};
-use crate::tls::pem;
+use crate::tls::pem::{self, PemError};
 
 /// No certificate or key is near this size; what is larger is another file.
 const MAX_BYTES: u64 = 8 * 1024 * 1024;
@@ -138,7 +138,13 @@ fn bytes(said: &Said, max: u64) -> Result<Vec<u8>, Problem> {
         Reference::Text(bytes) => return Ok(bytes),
         Reference::Path(path) => match read(&path, max) {
             Ok(bytes) => return Ok(bytes),
-            Err(_) if !path.exists() && !said.is_like_path() => (NOTHING.0.to_owned(), NOTHING.1),
+            // The text itself, perhaps of a format that is known by name.
+            Err(_) if !path.exists() && !said.is_like_path() => {
+                match pem::private_key(said.value().as_bytes()) {
+                    Err(foreign @ PemError::Foreign(_)) => (foreign.to_string(), foreign.advice(NOTHING.1)),
+                    _ => (NOTHING.0.to_owned(), NOTHING.1),
+                }
+            }
             Err(Unreadable { what, advice }) => (what, advice),
         },
         Reference::Quoted => (
@@ -146,7 +152,8 @@ fn bytes(said: &Said, max: u64) -> Result<Vec<u8>, Problem> {
             "write it without quotes: docker's --env-file, systemd and Kubernetes do not take them off everywhere",
         ),
         Reference::Vault => {
-            (format!("{}", pem::Format::Vault), pem::PemError::Foreign(pem::Format::Vault).advice(""))
+            let vault = PemError::Foreign(pem::Format::Vault);
+            (vault.to_string(), vault.advice(NOTHING.1))
         }
     };
     Err(Problem::new(said, what, advice))
