@@ -140,6 +140,6 @@ mod tests {
         assert_eq!(list(&format!("{packed},{packed}")), [packed.clone(), packed.clone()]);
         let (front, back) = packed.split_at(40);
         let broken = format!("{front},{back}");
-        assert_eq!(list(&broken), [broken.clone()]);
+        assert_eq!(list(&broken), [broken.as_str()]);
     }
 }

@@ -241,7 +241,7 @@ impl ChainVerifier {
             webpki::Error::UnsupportedCertVersion => format!(
                 "the certificate of {subject}, or one in its chain, is of X.509 version 1, which cannot say what it is for; issue it again with extensions (openssl x509 -req -extfile …)"
             ),
-            other => format!("the chain of {subject} does not verify: {}", cause::path(&other)),
+            other => format!("the chain of {subject} does not verify: {}", cause::path(other)),
         })
     }
 }

@@ -164,7 +164,7 @@ impl fmt::Display for Format {
 fn is_wide(bytes: &[u8]) -> bool {
     let start = &bytes[..bytes.len().min(16)];
     let zeros = |odd: usize| start.iter().skip(odd).step_by(2).all(|byte| *byte == 0);
-    start.len() >= 8 && (zeros(0) || zeros(1)) && start.iter().any(|byte| *byte == b'-')
+    start.len() >= 8 && (zeros(0) || zeros(1)) && start.contains(&b'-')
 }
 
 /// Base64 of `-----BEGIN`, as far as it does not depend on what follows.
