@@ -4,6 +4,7 @@
 //! 1 failed while running, or refused for something that time may heal (a certificate that has expired or is
 //! not valid yet), 2 configuration refused.
 
+mod arguments;
 pub mod check;
 mod console;
 pub mod demo;
@@ -112,7 +113,8 @@ impl From<Problems> for Failure {
 pub fn run() -> ExitCode {
     // Until there is a log, which has a hook of its own.
     panic::set_hook(Box::new(tell_panic));
-    let matches = Cli::command().get_matches();
+    let matches = arguments::command(Cli::command()).try_get_matches();
+    let matches = matches.unwrap_or_else(|error| arguments::covered(error).exit());
     descriptors::raise();
     // A panic of this thread was told by the hook, and fails like everything else.
     match catch_unwind(AssertUnwindSafe(|| dispatch(&matches))).unwrap_or(Err(Failure::Ended)) {

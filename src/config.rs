@@ -13,6 +13,7 @@ mod passing;
 
 mod problem;
 mod reference;
+mod shown;
 mod value;
 
 mod access;

@@ -38,6 +38,7 @@ use self::facts::TlsFacts;
 use self::idle::IdleLimit;
 use super::console::say;
 use crate::lifecycle::signal::Signals;
+use crate::telemetry::cause;
 
 /// Answers any request with what it received, as JSON.
 ///
@@ -137,7 +138,7 @@ async fn connection(stream: TcpStream, acceptor: Option<TlsAcceptor>, stopping: 
             let facts = TlsFacts::of(stream.get_ref().1);
             http(stream, Some(Arc::new(facts)), stopping).await;
         }
-        Ok(Err(error)) => tracing::debug!(%error, "echo: the handshake failed"),
+        Ok(Err(error)) => tracing::debug!("echo: the handshake failed: {}", cause::io(&error)),
         Err(_) => tracing::debug!("echo: the handshake was not done within {HANDSHAKE_TIMEOUT:?}"),
     }
 }
@@ -167,7 +168,7 @@ where
         }
     };
     if let Err(error) = ended {
-        tracing::debug!(error, "echo: the connection failed");
+        tracing::debug!("echo: the connection failed: {}", cause::chain(&*error));
     }
 }
 

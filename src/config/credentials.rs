@@ -4,7 +4,7 @@
 //! they refer to.
 
 use super::problem::{Problem, Said};
-use super::value;
+use super::reference::Reference;
 
 /// A certificate chain and its private key, as references (see [`Reference`](super::Reference)).
 #[derive(Debug, Clone)]
@@ -54,7 +54,7 @@ impl CaFiles {
     /// A comma list of references, of which `system` may be one.
     pub(super) fn parse(said: &Said) -> Result<Self, Problem> {
         let is_system = |part: &Said| part.value().eq_ignore_ascii_case("system");
-        let (system, own): (Vec<_>, Vec<_>) = value::list(said).into_iter().partition(is_system);
+        let (system, own): (Vec<_>, Vec<_>) = Reference::list(said).into_iter().partition(is_system);
         match (system.into_iter().next(), own) {
             (None, own) if own.is_empty() => {
                 Err(Problem::new(said, "names no certificate", "write a path, PEM text or base64 of PEM"))

@@ -15,6 +15,7 @@ use figment::{Metadata, Profile, Provider};
 use serde::{Deserialize, Serialize};
 
 use super::reference::Reference;
+use super::shown;
 
 pub use self::caution::Caution;
 
@@ -108,6 +109,17 @@ impl Said {
         &self.value
     }
 
+    /// Whether [`Said::shown`] shows something else, because it is a secret or could be one.
+    pub fn is_covered(&self) -> bool {
+        let is_text = matches!(Reference::of(self), Reference::Text(_));
+        is_text || self.is_secret(is_text)
+    }
+
+    /// Whether it is a path by its looks, whatever there is on the disk.
+    pub fn is_like_path(&self) -> bool {
+        shown::is_path(&self.value)
+    }
+
     /// Where it was said.
     pub fn origin(&self) -> &Origin {
         &self.origin
@@ -115,15 +127,15 @@ impl Said {
 
     /// The value for people: `***` for a secret, `PEM text` for inline certificates, one line.
     pub fn shown(&self) -> String {
-        let is_pem = matches!(Reference::of(self), Reference::Text(_));
-        if self.is_secret(is_pem) {
-            return "***".to_owned();
-        }
-        if is_pem {
-            return "PEM text".to_owned();
-        }
         if self.key == "declarative_config_string" {
             return "a text".to_owned();
+        }
+        let is_text = matches!(Reference::of(self), Reference::Text(_));
+        if self.is_secret(is_text) {
+            return "***".to_owned();
+        }
+        if is_text {
+            return "PEM text".to_owned();
         }
         let line = one_line(&self.value);
         match line.char_indices().nth(SHOWN_CHARS) {
@@ -132,15 +144,18 @@ impl Said {
         }
     }
 
-    /// Private keys (their paths are none), URLs with a password in them, and what may be a key
-    /// that was given where its certificate belongs.
-    fn is_secret(&self, is_pem: bool) -> bool {
+    /// Private keys (their paths are none), URLs with a password in them, and what may be a key, or a piece
+    /// of one, that was given elsewhere.
+    fn is_secret(&self, is_text: bool) -> bool {
         match self.key.as_str() {
-            key if key.ends_with("_key") => is_pem || !is_path(&self.value),
-            key if key.contains("_cert") => {
-                !is_pem && self.value.len() >= SHORTEST_KEY && !is_path(&self.value)
+            key if key.ends_with("_key") => {
+                is_text || !self.value.contains(['/', '.']) || !shown::is_path(&self.value)
             }
-            key => key.ends_with("_url") && self.value.contains('@'),
+            key if key.contains("_cert") || PATHS.contains(&key) => !is_text && !shown::is_path(&self.value),
+            key => {
+                !is_text && shown::looks_secret(&self.value)
+                    || key.ends_with("_url") && self.value.contains('@')
+            }
         }
     }
 }
@@ -211,9 +226,11 @@ impl Problem {
         (self.what, self.advice)
     }
 
-    /// What is wrong often quotes a part of the value, so it is made one line as well.
+    /// What is wrong often quotes a part of the value, so it is made one line as well, and what looks like a
+    /// piece of a key is covered: somebody may have put it where nobody would look for one.
     fn about(subject: &str, what: impl Into<String>, advice: impl Into<String>) -> Self {
-        let (subject, what, advice) = (one_line(subject), one_line(&what.into()), advice.into());
+        let line = |text: &str| shown::scrubbed(one_line(text));
+        let (subject, what, advice) = (line(subject), line(&what.into()), shown::scrubbed(advice.into()));
         Self { subject, what, advice, may_heal: false }
     }
 }
@@ -317,15 +334,10 @@ fn one_line(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
-/// Certainly a path (or several) and no key: base64 has no dots, and no kind of key begins with a slash in it.
-fn is_path(text: &str) -> bool {
-    !text.contains(char::is_control) && (text.starts_with('/') || text.contains('.'))
-}
+/// Names of files, in which nothing but a path is to be expected.
+const PATHS: [&str; 4] = ["profile", "config", "declarative_config", "mtls_auth_crl_files"];
 
 const PROFILE: &str = "profile ";
-
-/// An Ed25519 key in base64, without anything around it.
-const SHORTEST_KEY: usize = 43;
 
 /// Long enough for any path or list a person writes, short enough for a line.
 const SHOWN_CHARS: usize = 200;

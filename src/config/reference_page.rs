@@ -113,7 +113,8 @@ Every setting has one name in four spellings: `client_ssl_cert` in a TOML file, 
 - **Durations**: `500ms`, `5s`, `1m`, `1h`. A bare number is seconds, except where a setting says milliseconds.
 - **Sizes**: bytes, or with `k`, `m`, `g` (also `KiB`, `kb`), in powers of 1024.
 - **Lists**: separated by commas; `\\,` is a comma inside an element. In TOML, an array.
-- **Certificates and keys**: a path, PEM text, or base64 of PEM.
+- **Certificates and keys**: the path of a PEM or DER file, PEM text, or base64 of either. PEM whose line breaks
+  became `\\n`, spaces, tabs or commas is read; every `BEGIN` is read or named with its line.
 - **`NAME_FILE`** names a file that holds the value of `NAME`, for docker secrets. Only `SSL_CERT_FILE` is
   not ours: OpenSSL's users mean their CAs with it. `SSL_CERT` takes a path as it is.
 - **Empty** is the same as not set, with a warning. The exceptions are `acl_allow`, `acl_deny`,

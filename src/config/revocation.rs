@@ -8,6 +8,7 @@ use std::time::Duration;
 use rustls::pki_types::ServerName;
 
 use super::problem::{Problem, Problems, Said};
+use super::reference::Reference;
 use super::value::{self, Unit};
 use crate::tls::revocation::{Check, Proxy};
 
@@ -108,7 +109,7 @@ impl Revocation {
             http_timeout: problems.value(value::wait(&settings.mtls_auth_http_timeout, Unit::Milliseconds)),
             cert_cache_ttl: problems
                 .value(value::duration(&settings.mtls_auth_cert_cache_ttl, Unit::Milliseconds)),
-            crl_files: crl_files.map(value::list).unwrap_or_default(),
+            crl_files: crl_files.map(Reference::list).unwrap_or_default(),
             hosts: hosts(settings.mtls_auth_revocation_hosts.as_ref(), problems),
             http_proxy: proxy(
                 settings.mtls_auth_http_proxy_host.as_ref(),

@@ -4,7 +4,7 @@
 
 use super::credentials::CredentialFiles;
 use super::problem::{Problem, Problems, Said};
-use super::value;
+use super::reference::Reference;
 
 /// How listeners with `ssl` present themselves.
 #[derive(Debug, Clone, clap::Args, serde::Deserialize)]
@@ -87,7 +87,7 @@ pub(super) fn credentials(settings: &ServerTlsSettings, problems: &mut Problems)
             Vec::new()
         }
         (Some(certs), Some(keys)) => {
-            let (cert_list, key_list) = (value::list(certs), value::list(keys));
+            let (cert_list, key_list) = (Reference::list(certs), Reference::list(keys));
             if cert_list.len() != key_list.len() {
                 let what = format!("{} certificates, but {} keys", cert_list.len(), key_list.len());
                 problems.push(Problem::new(certs, what, "write one key for each, in the same order"));

@@ -8,11 +8,10 @@ use rcgen::{
     PublicKeyData,
 };
 use time::OffsetDateTime;
-use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use x509_parser::prelude::{FromDer, X509Certificate};
 
-use super::issued::certificates_pem;
+use super::issued::{certificates_pem, key_pem};
 use super::leaf::serial_number;
 use super::{Error, Issued, KeyKind, Leaf, Validity};
 
@@ -72,27 +71,21 @@ impl Authority {
         Ok(Self::from_parts(parameters, certificate, intermediates, key))
     }
 
-    /// Reads an authority back: its certificate first, then any intermediates above it, and its key in any
-    /// unencrypted PEM form.
+    /// An authority that was made before: its certificate first, then any intermediates above it, and its key.
     ///
     /// # Errors
     /// When either cannot be read, they do not belong together, or the certificate is not a CA's.
-    pub fn load(certificate_pem: &str, key_pem: &str) -> Result<Self, Error> {
-        let chain = CertificateDer::pem_slice_iter(certificate_pem.as_bytes())
-            .collect::<Result<Vec<_>, _>>()
-            .map_err(|error| Error::CaCertificate(error.to_string()))?;
-        let certificate =
-            chain.first().cloned().ok_or_else(|| Error::CaCertificate("it holds none".to_owned()))?;
-        let key = PrivateKeyDer::from_pem_slice(key_pem.as_bytes())
-            .map_err(|error| Error::CaKey(error.to_string()))?;
-        let key = KeyPair::try_from(&key).map_err(|error| Error::CaKey(error.to_string()))?;
+    pub fn load(chain: Vec<CertificateDer<'static>>, key: &PrivateKeyDer<'_>) -> Result<Self, Error> {
+        let certificate = chain.first().cloned().ok_or(Error::CaCertificate)?;
+        let key_pem = key_pem(key);
+        let key = KeyPair::try_from(key).map_err(|_| Error::CaKey)?;
 
         let not_after = issuing_until(&certificate, &key)?;
         Ok(Self {
             issuer: Issuer::from_ca_cert_der(&certificate, key)?,
             certificate,
             intermediates: chain.into_iter().filter(|der| !is_self_issued(der)).collect(),
-            key_pem: key_pem.to_owned(),
+            key_pem,
             not_after,
         })
     }
@@ -171,8 +164,7 @@ fn parameters(common_name: &str, validity: Validity) -> Result<CertificateParams
 
 /// Checks that `key` may issue in the name of `certificate`, and tells until when.
 fn issuing_until(certificate: &CertificateDer<'_>, key: &KeyPair) -> Result<OffsetDateTime, Error> {
-    let (_, parsed) =
-        X509Certificate::from_der(certificate).map_err(|error| Error::CaCertificate(error.to_string()))?;
+    let (_, parsed) = X509Certificate::from_der(certificate).map_err(|_| Error::CaCertificate)?;
     if !parsed.is_ca() {
         return Err(Error::NotAnAuthority);
     }
@@ -195,11 +187,17 @@ fn is_self_issued(der: &CertificateDer<'_>) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tls::pem;
+
+    fn load(certificate_pem: &str, key_pem: &str) -> Result<Authority, Error> {
+        let chain = pem::certificates(certificate_pem.as_bytes()).unwrap();
+        Authority::load(chain, &pem::private_key(key_pem.as_bytes()).unwrap())
+    }
 
     #[test]
     fn an_authority_is_read_back_as_it_was_made() {
         let made = Authority::new("Example CA").unwrap();
-        let loaded = Authority::load(&made.certificate_pem(), made.key_pem()).unwrap();
+        let loaded = load(&made.certificate_pem(), made.key_pem()).unwrap();
         assert_eq!(loaded.certificate(), made.certificate());
         assert_eq!(loaded.not_after().unix_timestamp(), made.not_after().unix_timestamp());
         assert_eq!(loaded.issue(&Leaf::client("billing")).unwrap().chain().len(), 1);
@@ -220,13 +218,12 @@ mod tests {
         let root = Authority::new("Root").unwrap();
         let lower = root.intermediate("Lower").unwrap();
         let pem = lower.certificate_pem() + &root.certificate_pem();
-        let chain =
-            Authority::load(&pem, lower.key_pem()).unwrap().issue(&Leaf::client("x")).unwrap().chain();
+        let chain = load(&pem, lower.key_pem()).unwrap().issue(&Leaf::client("x")).unwrap().chain();
         assert_eq!(chain[1..], [lower.certificate().clone()]);
     }
 
     fn check_refused(certificate_pem: &str, key_pem: &str, expected: &str) {
-        let refusal = Authority::load(certificate_pem, key_pem).unwrap_err().to_string();
+        let refusal = load(certificate_pem, key_pem).unwrap_err().to_string();
         assert!(refusal.contains(expected), "{refusal}");
     }
 
@@ -235,9 +232,10 @@ mod tests {
         let ca = Authority::new("Example CA").unwrap();
         let other = Authority::new("Example CA").unwrap();
         let leaf = ca.issue(&Leaf::client("billing")).unwrap();
-        check_refused("", ca.key_pem(), "it holds none");
-        check_refused("-----BEGIN CERTIFICATE-----\n!\n", ca.key_pem(), "cannot be read");
-        check_refused(&ca.certificate_pem(), "", "CA key cannot be read");
+        let garbage = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+        check_refused(garbage, ca.key_pem(), "CA certificate cannot be read");
+        let garbage = "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n";
+        check_refused(&ca.certificate_pem(), garbage, "CA key cannot be read");
         check_refused(&ca.certificate_pem(), other.key_pem(), "does not belong");
         check_refused(&leaf.certificate_pem, &leaf.key_pem, "is not a CA");
     }

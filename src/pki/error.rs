@@ -24,11 +24,11 @@ pub enum Error {
     #[error("`{0}` is not a kind of key: p256, p384, ed25519 or rsa2048")]
     KeyKind(String),
     /// The CA's certificate file holds no certificate that can be read.
-    #[error("the CA certificate cannot be read: {0}")]
-    CaCertificate(String),
+    #[error("the CA certificate cannot be read")]
+    CaCertificate,
     /// The CA's key file holds no key that can be read.
-    #[error("the CA key cannot be read: {0}")]
-    CaKey(String),
+    #[error("the CA key cannot be read: it is no key that can issue")]
+    CaKey,
     /// A leaf was given where a CA is needed.
     #[error("the certificate is not a CA: its basic constraints do not allow it to issue")]
     NotAnAuthority,

@@ -57,17 +57,27 @@ impl fmt::Debug for Issued {
 
 /// PEM text (RFC 7468) of certificates, one after the other.
 pub(super) fn certificates_pem(chain: &[CertificateDer<'_>]) -> String {
-    chain.iter().map(|der| certificate_pem(der)).collect()
+    chain.iter().map(|der| pem("CERTIFICATE", der)).collect()
 }
 
-fn certificate_pem(der: &[u8]) -> String {
+/// PEM text of a private key, as what it is.
+pub(super) fn key_pem(key: &PrivateKeyDer<'_>) -> String {
+    let label = match key {
+        PrivateKeyDer::Pkcs1(_) => "RSA PRIVATE KEY",
+        PrivateKeyDer::Sec1(_) => "EC PRIVATE KEY",
+        _ => "PRIVATE KEY",
+    };
+    pem(label, key.secret_der())
+}
+
+fn pem(label: &str, der: &[u8]) -> String {
     let base64 = BASE64_STANDARD.encode(der);
-    let mut pem = String::from("-----BEGIN CERTIFICATE-----\n");
+    let mut pem = format!("-----BEGIN {label}-----\n");
     for (column, character) in base64.chars().enumerate() {
         if column > 0 && column % 64 == 0 {
             pem.push('\n');
         }
         pem.push(character);
     }
-    pem + "\n-----END CERTIFICATE-----\n"
+    pem + &format!("\n-----END {label}-----\n")
 }

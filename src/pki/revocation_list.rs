@@ -33,8 +33,7 @@ impl Authority {
 }
 
 fn entry(leaf: &CertificateDer<'_>, validity: Validity) -> Result<RevokedCertParams, Error> {
-    let (_, parsed) =
-        X509Certificate::from_der(leaf).map_err(|error| Error::CaCertificate(error.to_string()))?;
+    let (_, parsed) = X509Certificate::from_der(leaf).map_err(|_| Error::CaCertificate)?;
     Ok(RevokedCertParams {
         serial_number: SerialNumber::from_slice(parsed.raw_serial()),
         revocation_time: validity.not_before.min(OffsetDateTime::now_utc()),

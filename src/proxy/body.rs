@@ -13,13 +13,13 @@ use bytes::Bytes;
 use http::HeaderMap;
 use http_body::{Frame, SizeHint};
 use hyper::body::Incoming;
-use thiserror::Error;
 
-use super::error::{UpstreamError, chain};
+use super::error::UpstreamError;
 use super::exchange::Exchange;
 use super::flow_control::{OpenStream, Reading};
 use super::pool::Lease;
 use crate::lifecycle::deadline::{Deadline, Sweep};
+use crate::telemetry::cause::{Told, chain};
 
 /// A body on its way.
 #[derive(Debug, Default)]
@@ -63,13 +63,8 @@ struct Tap {
     /// The upstream connection to give back at the end.
     lease: Option<Lease>,
     /// It broke, which is told when what came before has been sent on.
-    broken: Option<BodyError>,
+    broken: Option<Told>,
 }
-
-/// Why a body broke.
-#[derive(Debug, Error)]
-#[error("{0}")]
-pub struct BodyError(String);
 
 impl Body {
     /// No bytes.
@@ -156,19 +151,16 @@ impl Body {
 
 impl http_body::Body for Body {
     type Data = Bytes;
-    type Error = BodyError;
+    type Error = Told;
 
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Told>>> {
         let this = self.get_mut();
         if let Some(error) = this.tap.as_mut().and_then(|tap| tap.broken.take()) {
             return Poll::Ready(Some(Err(error)));
         }
         let polled = this.source.poll_frame(cx);
         let Some(tap) = &mut this.tap else {
-            return polled.map(|frame| frame.map(|result| result.map_err(BodyError)));
+            return polled.map(|frame| frame.map(|result| result.map_err(Told)));
         };
         match polled {
             Poll::Pending => tap.wait(cx),
@@ -286,7 +278,7 @@ impl Tap {
     }
 
     /// Nothing there yet: the deadline runs.
-    fn wait(&mut self, cx: &Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+    fn wait(&mut self, cx: &Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Told>>> {
         let deadline = self.deadline.get_or_insert_with(|| self.sweep.deadline());
         if !deadline.is_armed() {
             deadline.arm(self.timeout.0, self.timeout.1);
@@ -306,11 +298,11 @@ impl Tap {
             Leg::Response => self.exchange.because(text.as_str()),
         }
         self.lease = None;
-        Poll::Ready(Some(Err(BodyError(text))))
+        Poll::Ready(Some(Err(Told(text))))
     }
 
     /// Counts and cleans a frame.
-    fn pass(&mut self, frame: Frame<Bytes>) -> Result<Frame<Bytes>, BodyError> {
+    fn pass(&mut self, frame: Frame<Bytes>) -> Result<Frame<Bytes>, Told> {
         if let Some(deadline) = &self.deadline {
             deadline.disarm();
         }
@@ -326,7 +318,7 @@ impl Tap {
         }
     }
 
-    fn pass_data(&mut self, data: Bytes) -> Result<Frame<Bytes>, BodyError> {
+    fn pass_data(&mut self, data: Bytes) -> Result<Frame<Bytes>, Told> {
         match self.leg {
             Leg::Response => self.exchange.add_out(data.len()),
             Leg::Request => {
@@ -335,7 +327,7 @@ impl Tap {
                     let Some(still) = left.checked_sub(data.len() as u64) else {
                         let text = "the client's body is larger than client_max_body_size";
                         self.exchange.request_failed(UpstreamError::BodyTooLarge(text.into()));
-                        return Err(BodyError(text.into()));
+                        return Err(Told(text.into()));
                     };
                     *left = still;
                 }
@@ -345,19 +337,19 @@ impl Tap {
         Ok(Frame::data(data))
     }
 
-    fn broke(&mut self, cause: &str) -> BodyError {
+    fn broke(&mut self, cause: &str) -> Told {
         // A connection that broke is not given back.
         self.lease = None;
         match self.leg {
             Leg::Request => {
                 let text = format!("the client's body broke off: {cause}");
                 self.exchange.request_failed(UpstreamError::RequestBody(text.as_str().into()));
-                BodyError(text)
+                Told(text)
             }
             Leg::Response => {
                 let text = format!("the upstream's body broke off: {cause}");
                 self.exchange.because(text.as_str());
-                BodyError(text)
+                Told(text)
             }
         }
     }

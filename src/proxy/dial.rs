@@ -10,10 +10,11 @@ use rustls::pki_types::ServerName;
 use tokio::net::{TcpStream, lookup_host};
 use tokio_rustls::TlsConnector;
 
-use super::error::{UpstreamError, chain, tls_error, tls_failure};
+use super::error::{UpstreamError, tls_error, tls_failure};
 use super::shortage::{self, Shortage};
 use crate::lifecycle::deadline::Sweep;
 use crate::snapshot::Target;
+use crate::telemetry::cause::{self, Told};
 use crate::tls::client::Dialer;
 use crate::tls::read_ahead::ReadAhead;
 use crate::tls::stream::Stream;
@@ -58,7 +59,9 @@ pub(super) async fn dial(target: &Target, offer: Offer, sweep: &Rc<Sweep>) -> Re
     ended.unwrap_or_else(|name| {
         Err(match resolved.get() {
             true => UpstreamError::TimedOut { name, upstream: target.label.as_ref().into() },
-            false => name_unknown(target, io::Error::new(io::ErrorKind::TimedOut, format!("{name} passed"))),
+            false => {
+                name_unknown(target, io::Error::new(io::ErrorKind::TimedOut, Told(format!("{name} passed"))))
+            }
         })
     })
 }
@@ -102,7 +105,7 @@ async fn tcp(target: &Target, resolved: &Cell<bool>) -> Result<TcpStream, Upstre
     match (refused, shortage) {
         (None, Some(shortage)) => Err(short(shortage)),
         (refused, _) => {
-            let nothing = || io::Error::new(io::ErrorKind::NotFound, "the name has no address");
+            let nothing = || io::Error::new(io::ErrorKind::NotFound, Told("the name has no address".into()));
             let cause = Rc::new(refused.unwrap_or_else(nothing));
             Err(unreachable(target.label.as_ref().into(), cause, loopback && in_container()))
         }
@@ -171,7 +174,7 @@ fn handshake(target: &Target, error: &io::Error) -> UpstreamError {
                     target.label
                 )
             }
-            _ => format!("the TLS handshake with {} broke: {}", target.label, chain(error)),
+            _ => format!("the TLS handshake with {} broke: {}", target.label, cause::io(error)),
         });
     UpstreamError::Handshake(text.into())
 }

@@ -7,6 +7,7 @@ use thiserror::Error;
 
 use super::shortage::Shortage;
 use crate::message::reply::Reply;
+use crate::telemetry::cause;
 
 /// Why an upstream gave no answer, or a broken one. Shared by all who waited for one dial.
 #[derive(Debug, Clone, Error)]
@@ -105,22 +106,6 @@ impl UpstreamError {
     }
 }
 
-/// An error with its causes in one line, each told once.
-#[must_use]
-pub fn chain(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let cause_text = cause.to_string();
-        if !text.contains(&cause_text) {
-            text.push_str(": ");
-            text.push_str(&cause_text);
-        }
-        source = cause.source();
-    }
-    text
-}
-
 /// The TLS error inside an I/O error.
 #[must_use]
 pub fn tls_error(error: &std::io::Error) -> Option<&rustls::Error> {
@@ -141,19 +126,20 @@ pub fn tls_failure(upstream: &str, error: &rustls::Error) -> String {
         ),
         Tls::InvalidCertificate(error @ (Cert::NotValidForName | Cert::NotValidForNameContext { .. })) => {
             format!(
-                "the certificate of {upstream} has another name: {error}; set upstream_tls_server_name to one of its names"
+                "the certificate of {upstream} has another name: {}; set upstream_tls_server_name to one of its names",
+                cause::certificate(error)
             )
         }
         Tls::InvalidCertificate(error @ (Cert::Expired | Cert::ExpiredContext { .. })) => {
-            format!("the certificate of {upstream} has expired: {error}")
+            format!("the certificate of {upstream} has expired: {}", cause::certificate(error))
         }
         Tls::InvalidCertificate(error @ (Cert::NotValidYet | Cert::NotValidYetContext { .. })) => {
-            format!("the certificate of {upstream} is not valid yet: {error}; are the clocks right?")
+            let why = cause::certificate(error);
+            format!("the certificate of {upstream} is not valid yet: {why}; are the clocks right?")
         }
-        Tls::InvalidCertificate(Cert::Other(said)) => {
-            format!("the certificate of {upstream} is not acceptable: {}", said.0)
+        Tls::InvalidCertificate(error) => {
+            format!("the certificate of {upstream} is not acceptable: {}", cause::certificate(error))
         }
-        Tls::InvalidCertificate(error) => format!("the certificate of {upstream} is not acceptable: {error}"),
         Tls::InvalidMessage(_) => format!("{upstream} answered in plaintext; is its port a TLS port?"),
         Tls::AlertReceived(alert @ (Alert::CertificateRequired | Alert::NoCertificate)) => {
             format!(
@@ -176,6 +162,6 @@ pub fn tls_failure(upstream: &str, error: &rustls::Error) -> String {
             "{upstream} speaks no HTTP that we offered (alert NoApplicationProtocol); does upstream_http ask for one it does not have?"
         ),
         Tls::AlertReceived(alert) => format!("{upstream} ended the TLS handshake with the alert {alert:?}"),
-        other => format!("the TLS handshake with {upstream} failed: {other}"),
+        other => format!("the TLS handshake with {upstream} failed: {}", cause::tls(other)),
     }
 }

@@ -12,12 +12,13 @@ use tokio::task::JoinHandle;
 
 use super::attempt::Failed;
 use super::body::Body;
-use super::error::{UpstreamError, chain, tls_error, tls_failure};
+use super::error::{UpstreamError, tls_error, tls_failure};
 use super::exchange::UpstreamWait;
 use super::interim::{Heads, Interim};
 use super::shortage::Shortage;
 use super::version;
 use crate::snapshot::Target;
+use crate::telemetry::cause::chain;
 use crate::tls::stream::Stream;
 
 /// A connection that is idle or in use, never shared.

@@ -19,7 +19,7 @@ use tokio::sync::Notify;
 
 use super::attempt::Failed;
 use super::body::Body;
-use super::error::{UpstreamError, chain};
+use super::error::UpstreamError;
 use super::flow_control::{OpenStream, SMALLEST, STREAMS_PER_LINK, StreamWindow, connection_window};
 use super::interim::Interim;
 use super::last_words::{LastWords, Listening};
@@ -28,6 +28,7 @@ use super::version;
 use crate::lifecycle::deadline::Sweep;
 use crate::message::compression::Names;
 use crate::snapshot::Target;
+use crate::telemetry::cause::chain;
 use crate::tls::stream::Stream;
 
 /// 64 KiB frames and large windows: measured, 100 MB bodies cost half of what they do with

@@ -13,8 +13,8 @@ use h2::{Reason, SendStream};
 use http_body::Body as _;
 
 use super::body::Body;
-use super::error::chain;
 use crate::lifecycle::deadline::{Deadline, Sweep};
+use crate::telemetry::cause::chain;
 
 /// How long the other side may refuse to take bytes, and what that wait is called.
 #[derive(Debug, Clone, Copy)]

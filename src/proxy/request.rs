@@ -266,8 +266,8 @@ fn expect(headers: &mut HeaderMap) {
 fn target_uri(asked: &Uri, found: &Found<'_>, service: &Service) -> Result<Uri, Refusal> {
     let root = PathAndQuery::from_static("/");
     let asked = asked.path_and_query().unwrap_or(&root);
-    let path = path::upstream(&service.path, found, asked).map_err(|error| {
-        Refusal::new(Reply::URI_TOO_LONG, format!("the upstream path is too long: {error}"))
+    let path = path::upstream(&service.path, found, asked).map_err(|_| {
+        Refusal::new(Reply::URI_TOO_LONG, "the path is too long behind the service's own".to_owned())
     })?;
     Ok(Uri::from(path))
 }

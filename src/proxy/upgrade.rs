@@ -22,6 +22,7 @@ use super::interim::Interim;
 use super::pool::Lease;
 use crate::lifecycle::deadline::{Deadline, Sweep};
 use crate::policy::Permit;
+use crate::telemetry::cause::{self, Told};
 use crate::tls::stream::Stream;
 
 /// Bytes copied at a time, per direction.
@@ -131,7 +132,7 @@ impl Tunnel {
         let both = async { tokio::try_join!(up, down) };
         match activity.limit(both).await {
             Ok(Ok(_)) => exchange.complete(),
-            Ok(Err(error)) => exchange.because(format!("the tunnel broke: {error}")),
+            Ok(Err(error)) => exchange.because(format!("the tunnel broke: {}", cause::io(&error))),
             Err(name) => exchange.because(format!("{name} passed without a byte in either direction")),
         }
     }
@@ -167,7 +168,7 @@ impl Takes {
         self.deadline.limit("write_timeout", self.after, work).await.unwrap_or_else(|name| {
             Err(io::Error::new(
                 io::ErrorKind::TimedOut,
-                format!("{name} passed while one side took no bytes"),
+                Told(format!("{name} passed while one side took no bytes")),
             ))
         })
     }

@@ -12,6 +12,7 @@ use super::{handshake, http1, http2};
 use crate::config::Deadlines;
 use crate::lifecycle::deadline::Deadline;
 use crate::proxy::client::{Client, Overdue};
+use crate::telemetry::cause::{self, short};
 use crate::telemetry::counters::Counters;
 use crate::tls::stream::Stream;
 
@@ -21,13 +22,13 @@ pub(super) async fn serve(accepted: Accepted, context: &Rc<Context>, counters: &
     let peer = accepted.peer;
     if let Err(reason) = run(accepted, context).await {
         counters.connection_failed();
-        tracing::info!(%peer, "a connection was closed: {reason}");
+        tracing::info!(%peer, "a connection was closed: {}", short(&reason, LONGEST_REASON));
     }
 }
 
 async fn run(accepted: Accepted, context: &Rc<Context>) -> Result<(), String> {
     let Accepted { stream, peer, speaks, permit } = accepted;
-    let tcp = TcpStream::from_std(stream).map_err(|error| error.to_string())?;
+    let tcp = TcpStream::from_std(stream).map_err(|error| cause::io(&error))?;
     let snapshot = context.proxy.snapshot();
     let (deadlines, sweep) = (snapshot.deadlines, context.proxy.sweep());
     let deadline = sweep.deadline();
@@ -79,7 +80,7 @@ async fn begins_with_preface(
 async fn first_byte(tcp: &TcpStream, finish: &Finish) -> Result<(), String> {
     tokio::select! {
         biased;
-        readable = tcp.readable() => readable.map_err(|error| error.to_string()),
+        readable = tcp.readable() => readable.map_err(|error| cause::io(&error)),
         () = finish.asked() => {
             // The runtime may not have looked at this socket yet.
             let mut byte = [MaybeUninit::uninit()];
@@ -102,12 +103,15 @@ pub(super) fn is_idle_too_long(client: &Client, cx: &task::Context<'_>) -> bool 
     true
 }
 
+/// Characters of what may name a stranger's certificate and its issuer.
+const LONGEST_REASON: usize = 1024;
+
 async fn look(tcp: &TcpStream) -> Result<bool, String> {
     // Three bytes tell PRI, which is no method, from POST, PUT, PATCH and PROPFIND.
     const PREFACE: &[u8; 3] = b"PRI";
     let mut start = [0; PREFACE.len()];
     loop {
-        let seen = tcp.peek(&mut start).await.map_err(|error| error.to_string())?;
+        let seen = tcp.peek(&mut start).await.map_err(|error| cause::io(&error))?;
         if seen == PREFACE.len() || start[..seen] != PREFACE[..seen] || seen == 0 {
             return Ok(start == *PREFACE);
         }

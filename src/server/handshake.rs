@@ -12,6 +12,7 @@ use tokio_rustls::{LazyConfigAcceptor, TlsAcceptor};
 
 use super::listener::Speaks;
 use crate::identity::{KnownCertificates, Peer, PeerTls};
+use crate::telemetry::cause;
 use crate::tls::read_ahead::ReadAhead;
 use crate::tls::server::{ServerConfigs, handshake_failure};
 use crate::tls::sni;
@@ -37,7 +38,7 @@ pub(super) async fn shake(
     configs: Option<&ServerConfigs>,
     known: &KnownCertificates,
 ) -> Result<Shaken, String> {
-    let local = tcp.local_addr().map_err(|error| format!("the connection is gone: {error}"))?;
+    let local = tcp.local_addr().map_err(|error| format!("the connection is gone: {}", cause::io(&error)))?;
     if !speaks.tls {
         let peer = Peer { address, local, tls: None };
         return Ok(Shaken { stream: Stream::Plain(tcp), peer, http2: None });

@@ -22,8 +22,8 @@ use super::worker::Context;
 use crate::config::Limits;
 use crate::proxy::body::Body;
 use crate::proxy::client::{Client, Overdue};
-use crate::proxy::error::chain;
 use crate::proxy::interim::Interim;
+use crate::telemetry::cause::chain;
 use crate::tls::stream::Stream;
 
 const HEAD_OVERDUE: &str = "client_header_timeout passed before a request's head was complete";

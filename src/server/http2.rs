@@ -18,11 +18,11 @@ use crate::config::Limits;
 use crate::message::compression::Names;
 use crate::proxy::body::Body;
 use crate::proxy::client::{Client, Overdue};
-use crate::proxy::error::chain;
 use crate::proxy::flow_control::{OpenStream, SMALLEST, StreamWindow, connection_window};
 use crate::proxy::interim::Interim;
 use crate::proxy::link::{FRAME, REMEMBERED_RESETS, SEND_BUFFER};
 use crate::proxy::pump::{Patience, pump};
+use crate::telemetry::cause::chain;
 use crate::tls::stream::Stream;
 
 /// The library refuses heads beyond its limit without a word; ours is checked in the pipeline,

@@ -10,6 +10,7 @@ use super::files;
 use crate::config::{self, CaFiles, Problem, Problems};
 use crate::identity::HeaderFormat;
 use crate::policy::{Lookup, MtlsAuth, Policy};
+use crate::tls::credentials::Side;
 use crate::tls::revocation::{Check, CrlError, CrlFiles, Fetching, Hosts};
 use crate::tls::trust::{self, ChainVerifier};
 
@@ -105,7 +106,7 @@ const LISTS_ADVICE: &str = "give the current CRL of a CA that is trusted for cal
 
 /// All of them must be CAs.
 pub(super) fn caller_cas<'a>(cas: &'a CaFiles, dates: &Dates) -> Result<Authorities<'a>, Problems> {
-    Authorities::read(cas, dates, CALLERS_ADVICE, |found| {
+    Authorities::read(cas, Side::Client, dates, CALLERS_ADVICE, |found| {
         trust::check(&found, DATES_ASIDE)?;
         Ok(found)
     })

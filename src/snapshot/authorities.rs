@@ -8,7 +8,7 @@ use rustls::pki_types::CertificateDer;
 use super::dates::Dates;
 use super::files;
 use crate::config::{CaFiles, Problem, Problems, Said};
-use crate::identity::Certificate;
+use crate::identity::{Certificate, Side};
 use crate::tls::lapse::Lapse;
 use crate::tls::trust::CaError;
 
@@ -30,12 +30,14 @@ struct Lapsed<'a> {
 
 impl<'a> Authorities<'a> {
     /// Reads them. `judge` says which certificates of one reference can be trusted at all, their dates aside;
-    /// `advice` helps where they cannot.
+    /// `advice` helps where they cannot. `presenter` is the side that presents what they judge: a
+    /// `TRUSTED CERTIFICATE` says for which it is a CA.
     ///
     /// # Errors
     /// What is wrong with each reference by itself, so that the wrong one of several is named.
     pub(super) fn read(
         cas: &'a CaFiles,
+        presenter: Side,
         dates: &Dates,
         advice: &'static str,
         judge: impl Fn(Vec<CertificateDer<'static>>) -> Result<Vec<CertificateDer<'static>>, CaError>,
@@ -53,7 +55,7 @@ impl<'a> Authorities<'a> {
             }
         }
         for said in cas.own() {
-            let Some(found) = problems.collect(files::certificates(said)) else { continue };
+            let Some(found) = problems.collect(files::authorities(said, &[presenter])) else { continue };
             let judged = judge(found.clone()).map_err(|error| Problem::new(said, error.to_string(), advice));
             for certificate in problems.note(judged).into_iter().flatten().filter_map(parsed) {
                 let number = found.iter().position(|other| other == certificate.der()).map_or(1, |at| at + 1);

@@ -15,9 +15,10 @@ use crate::config::{
     CaFiles, Config, CredentialFiles, DeclarativeSource, Problem, Problems, Reference, Said, is_passing,
 };
 use crate::identity::Certificate;
+use crate::telemetry::cause;
 use crate::tls::credentials::{CredentialError, Credentials, Side, likely_refused};
 use crate::tls::lapse::Lapse;
-use crate::tls::pem;
+use crate::tls::pem::{self, PemError};
 
 /// No certificate or key is near this size; what is larger is another file.
 const MAX_BYTES: u64 = 8 * 1024 * 1024;
@@ -38,7 +39,7 @@ pub(super) fn named_by(config: &Config) -> Vec<PathBuf> {
     let said = credentials.flat_map(|files| [&files.cert, &files.key]).chain(cas.flat_map(CaFiles::own));
     let path = |said| match Reference::of(said) {
         Reference::Path(path) => Some(path),
-        Reference::Text(_) => None,
+        Reference::Text(_) | Reference::Quoted | Reference::Vault => None,
     };
     let declarative = config.declarative.iter().flat_map(DeclarativeSource::files);
     said.chain(&config.access.revocation.crl_files).filter_map(path).chain(declarative).collect()
@@ -119,7 +120,7 @@ fn pair(files: &CredentialFiles, side: Side) -> Result<Credentials, Problems> {
         use CredentialError as E;
         let (said, advice) = match error {
             E::KeyMismatch { .. } => (&files.key, "give the key made together with the certificate"),
-            E::UnusableKey(_) => (&files.key, "use an RSA (2048 bits or more), ECDSA or Ed25519 key"),
+            E::UnusableKey => (&files.key, "use an RSA (2048 bits or more), ECDSA or Ed25519 key"),
             E::Expired { .. } | E::NotYetValid { .. } => (&files.cert, "have a new certificate issued"),
             E::WrongUsage { .. } => (&files.cert, "have one issued for this use"),
             E::KeyForm { .. } => (&files.cert, "have one issued for a plain RSA, ECDSA or Ed25519 key"),
@@ -177,45 +178,65 @@ pub(super) fn system(said: &Said) -> Result<Vec<CertificateDer<'static>>, Proble
 /// # Errors
 /// When there is none to be read.
 pub fn certificates(said: &Said) -> Result<Vec<CertificateDer<'static>>, Problems> {
-    let text = text(said)?;
-    pem::certificates(&text).map_err(|error| {
-        Problem::new(said, error.to_string(), "give a PEM file with -----BEGIN CERTIFICATE-----").into()
+    authorities(said, &[])
+}
+
+/// The same, which must be trusted for judging what these sides present.
+pub(super) fn authorities(said: &Said, sides: &[Side]) -> Result<Vec<CertificateDer<'static>>, Problems> {
+    let bytes = bytes(said, MAX_BYTES)?;
+    pem::authorities(&bytes, sides).map_err(|error| {
+        let advice = error.advice("give a PEM file with -----BEGIN CERTIFICATE-----");
+        Problem::new(said, error.to_string(), advice).into()
     })
 }
 
 /// The revocation list (DER) that `said` refers to.
 pub(super) fn revocation_list(said: &Said) -> Result<Vec<u8>, Problem> {
-    let bytes = text_within(said, MAX_LIST_BYTES)?;
-    // A SEQUENCE; PEM is text.
-    if bytes.first() == Some(&0x30) {
-        return Ok(bytes);
-    }
-    pem::revocation_list(&bytes).map_err(|error| {
-        Problem::new(said, error.to_string(), "give a CRL, in DER or with -----BEGIN X509 CRL-----")
+    pem::revocation_list(&bytes(said, MAX_LIST_BYTES)?).map_err(|error| {
+        let advice = error.advice("give a CRL, in DER or with -----BEGIN X509 CRL-----");
+        Problem::new(said, error.to_string(), advice)
     })
 }
 
 /// The private key that `said` refers to.
 pub(super) fn private_key(said: &Said) -> Result<PrivateKeyDer<'static>, Problems> {
-    let text = text(said)?;
-    pem::private_key(&text).map_err(|error| {
-        Problem::new(said, error.to_string(), "give an unencrypted PEM key (PKCS#8, PKCS#1 or SEC1)").into()
+    pem::private_key(&bytes(said, MAX_BYTES)?).map_err(|error| {
+        let advice = error.advice("give an unencrypted PEM key (PKCS#8, PKCS#1 or SEC1)");
+        Problem::new(said, error.to_string(), advice).into()
     })
 }
 
-fn text(said: &Said) -> Result<Vec<u8>, Problem> {
-    text_within(said, MAX_BYTES)
+fn bytes(said: &Said, max: u64) -> Result<Vec<u8>, Problem> {
+    let (what, advice) = match Reference::of(said) {
+        Reference::Text(bytes) => return Ok(bytes),
+        Reference::Path(path) => match read(&path, max) {
+            Ok(bytes) => return Ok(bytes),
+            // The text itself, perhaps of a format that is known by name.
+            Err(_) if !path.exists() && !said.is_like_path() => {
+                match pem::private_key(said.value().as_bytes()) {
+                    Err(foreign @ PemError::Foreign(_)) => (foreign.to_string(), foreign.advice(NOTHING.1)),
+                    _ => (NOTHING.0.to_owned(), NOTHING.1),
+                }
+            }
+            Err(Unreadable { what, advice, may_heal }) => {
+                let problem = Problem::new(said, what, advice);
+                return Err(if may_heal { problem.that_may_heal() } else { problem });
+            }
+        },
+        Reference::Quoted => (
+            "the quotes are a part of it".to_owned(),
+            "write it without quotes: docker's --env-file, systemd and Kubernetes do not take them off everywhere",
+        ),
+        Reference::Vault => {
+            let vault = PemError::Foreign(pem::Format::Vault);
+            (vault.to_string(), vault.advice(NOTHING.1))
+        }
+    };
+    Err(Problem::new(said, what, advice))
 }
 
-fn text_within(said: &Said, max: u64) -> Result<Vec<u8>, Problem> {
-    match Reference::of(said) {
-        Reference::Text(text) => Ok(text.into_bytes()),
-        Reference::Path(path) => read(&path, max).map_err(|Unreadable { what, advice, may_heal }| {
-            let problem = Problem::new(said, what, advice);
-            if may_heal { problem.that_may_heal() } else { problem }
-        }),
-    }
-}
+const NOTHING: (&str, &str) =
+    ("it is neither the path of a file nor PEM text", "give a path, PEM text or base64 of PEM");
 
 struct Unreadable {
     what: String,
@@ -248,11 +269,9 @@ fn unreadable(error: &io::Error) -> Unreadable {
             "this user may not read it",
             "let the user this runs as (65532 in the image) read the file and its folders",
         ),
-        io::ErrorKind::InvalidFilename => {
-            ("it is neither a path nor PEM text", "give a path, PEM text or base64 of PEM")
-        }
+        io::ErrorKind::InvalidFilename => NOTHING,
         _ => {
-            let (what, may_heal) = (format!("it cannot be read: {error}"), is_passing(error));
+            let (what, may_heal) = (format!("it cannot be read: {}", cause::io(error)), is_passing(error));
             let advice =
                 if may_heal { "see what this host is short of; it is tried again" } else { "check the path" };
             return Unreadable { what, advice, may_heal };

@@ -15,6 +15,7 @@ use rustls::{DigitallySignedStruct, Error, SignatureScheme};
 use super::credentials::Credentials;
 use super::possession::Possession;
 use super::trust::{Anchors, ServerVerifier};
+use crate::telemetry::cause;
 
 /// How the server's certificate is judged.
 #[derive(Debug, Clone)]
@@ -80,7 +81,7 @@ impl Dialer {
         let verifier = trust.verifier()?;
         let mut base = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
-            .map_err(|error| error.to_string())?
+            .map_err(|error| cause::tls(&error))?
             .dangerous()
             .with_custom_certificate_verifier(verifier)
             .with_no_client_auth();

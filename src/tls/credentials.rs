@@ -33,8 +33,8 @@ pub enum CredentialError {
         subject: String,
     },
     /// A kind of key TLS or this build does not know.
-    #[error("the private key cannot be used: {0}")]
-    UnusableKey(rustls::Error),
+    #[error("the private key cannot be used: TLS cannot sign with it")]
+    UnusableKey,
     /// `notAfter` is past.
     #[error("the certificate ({subject}) expired {ago}")]
     Expired {
@@ -94,7 +94,7 @@ impl Credentials {
         check_validity(&leaf, now)?;
         check_usage(&leaf, side)?;
         let key =
-            super::provider().key_provider.load_private_key(key).map_err(CredentialError::UnusableKey)?;
+            super::provider().key_provider.load_private_key(key).map_err(|_| CredentialError::UnusableKey)?;
         check_key(&leaf, key.as_ref())?;
         Ok(Self { certified: Arc::new(CertifiedKey::new(chain, key)), leaf: Arc::new(leaf) })
     }

@@ -20,6 +20,7 @@ use thiserror::Error;
 
 use super::credentials::in_words;
 use crate::identity::{Certificate, Malformed};
+use crate::telemetry::cause;
 
 pub use self::anchors::Anchors;
 pub use self::clients::{Accepted, ChainVerifier};
@@ -120,7 +121,7 @@ fn server_anchor(der: &CertificateDer<'static>, number: usize, now: UnixTime) ->
 }
 
 fn unusable(certificate: &Certificate, number: usize, error: &webpki::Error) -> CaError {
-    CaError::Unusable { number, subject: certificate.subject().to_string(), reason: reason::name(error) }
+    CaError::Unusable { number, subject: certificate.subject().to_string(), reason: cause::path(error).to_owned() }
 }
 
 fn ca_certificate(

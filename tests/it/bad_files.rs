@@ -204,7 +204,7 @@ fn a_key_with_a_passphrase_is_not_supported() {
         .status();
     assert!(made.unwrap().success());
     let expected = "its private key is encrypted with a passphrase, which is not supported; \
-                    give an unencrypted PEM key (PKCS#8, PKCS#1 or SEC1)";
+                    take the passphrase off: openssl pkey -in FILE -out new.key";
     assert_eq!(key(&pki, encrypted), expected);
 }
 

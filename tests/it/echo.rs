@@ -295,8 +295,8 @@ fn files_that_do_not_fit_end_the_command_with_a_sentence() {
         assert!(refusal.contains(expected), "{refusal}");
     };
     refused(&["--tls-cert", &certificate, "--tls-key", &key], "cannot be used");
-    refused(&["--tls-cert", &key, "--tls-key", &key], "no certificate can be read");
-    refused(&["--tls-cert", "/nonexistent", "--tls-key", &key], "/nonexistent: no certificate can be read");
+    refused(&["--tls-cert", &key, "--tls-key", &key], "it holds a private key but no certificate");
+    refused(&["--tls-cert", "/nonexistent", "--tls-key", &key], "/nonexistent cannot be read: No such file");
     refused(&["--tls-cert", &certificate], "--tls-key <FILE>");
     refused(&["--tls-client-ca", &certificate], "--tls-cert <FILE>");
 }

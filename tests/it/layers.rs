@@ -22,6 +22,55 @@ const LAYERS: &[&str] = &[
     "cli",
 ];
 
+/// Who may put the text of an error into a sentence, and whose it is. A library's text may quote its input, which
+/// may be a secret or a stranger's: it goes through `telemetry::cause`, or becomes words of our own.
+const TELLS_ERRORS: &[(&str, &str)] = &[
+    ("app.rs", "the system's"),
+    ("cli.rs", "what the commands made of it"),
+    ("cli/echo.rs", "the system's"),
+    ("cli/healthcheck.rs", "the system's"),
+    ("config/declarative/certificate.rs", "ours: PemError, CaError"),
+    ("config/declarative/route.rs", "the last line of regex-syntax, which is fixed words"),
+    ("policy/header_cert_auth.rs", "ours: PemError, Malformed"),
+    ("proxy.rs", "ours: UpstreamError"),
+    ("proxy/body.rs", "ours: telemetry::cause"),
+    ("proxy/error.rs", "ours, and the system's"),
+    ("proxy/health/probe.rs", "ours: UpstreamError"),
+    ("proxy/pump.rs", "ours: telemetry::cause"),
+    ("routing/path_pattern.rs", "the last line of regex-syntax, which is fixed words"),
+    ("server/handshake.rs", "ours: Malformed"),
+    ("server/listener.rs", "the system's"),
+    ("server/worker.rs", "ours: UpstreamError; the system's"),
+    ("snapshot/access.rs", "ours: CaError, CrlError"),
+    ("snapshot/declared.rs", "ours: PemError, CredentialError"),
+    ("snapshot/declared/access.rs", "ours: CaError"),
+    ("snapshot/declared/names.rs", "ours, and of a DNS name: fixed words"),
+    ("snapshot/files.rs", "ours: PemError, CredentialError"),
+    ("snapshot/listener.rs", "ours: TooManyNames"),
+    ("snapshot/service.rs", "ours: CaError"),
+    ("snapshot/watch.rs", "of a task that panicked"),
+    ("telemetry/access_log.rs", "the system's"),
+    ("telemetry/cause.rs", "those that are fixed words"),
+    ("tls/revocation/fetch.rs", "ours, and the system's"),
+];
+
+/// How an error gets into a sentence.
+const TELLING: &[&str] = &[
+    "error.to_string()",
+    "err.to_string()",
+    "e.to_string()",
+    "{error}",
+    "{error:",
+    "{err}",
+    "{err:",
+    "{e}",
+    "{e:",
+    "{cause}",
+    "{source}",
+    "%error",
+    "?error",
+];
+
 /// Values in, values out.
 const PURE: &[&str] = &["identity", "message", "routing", "policy"];
 
@@ -187,6 +236,47 @@ fn there_are_no_macros_of_our_own_and_no_second_reader_of_the_environment() {
             "{:?} reads the environment",
             file.path
         );
+    }
+}
+
+#[test]
+fn the_text_of_an_error_is_told_only_where_it_is_known_whose_it_is() {
+    let tells = |file: &File| {
+        // `name.to_string()` ends as `e.to_string()` does.
+        let word = |telling: &str, at: usize| {
+            !file.text[..at].ends_with(|before: char| before.is_alphanumeric() || "_.".contains(before))
+                || telling.starts_with(['{', '%', '?'])
+        };
+        TELLING
+            .iter()
+            .find(|telling| file.product().match_indices(**telling).any(|(at, _)| word(telling, at)))
+            .copied()
+    };
+    let listed = |file: &File| TELLS_ERRORS.iter().any(|(path, _)| file.path == Path::new(path));
+    let is_test = |file: &File| {
+        file.path.ends_with("tests.rs") || file.path.components().any(|it| it.as_os_str() == "tests")
+    };
+    for file in files() {
+        // What an error type says of the one inside is declared with it.
+        let declares = file.product().contains("#[error(") && tells(&file) == Some("{source}");
+        if let Some(telling) = tells(&file).filter(|_| !listed(&file) && !is_test(&file) && !declares) {
+            panic!("{:?} tells an error by {telling}: use telemetry::cause, or words of our own", file.path);
+        }
+    }
+    for (path, whose) in TELLS_ERRORS {
+        let file = files().into_iter().find(|file| file.path == Path::new(path));
+        let file = file.unwrap_or_else(|| panic!("{path} is gone"));
+        assert!(tells(&file).is_some() && !whose.is_empty(), "{path} tells no error: take it off the list");
+    }
+}
+
+#[test]
+fn pem_is_read_in_one_place() {
+    for file in files().iter().filter(|file| !file.path.starts_with("tls/pem")) {
+        for reader in ["rustls_pemfile::", "PemObject", "from_pem_", "pem_slice_iter", "pem_file_iter"] {
+            let inside = file.path != Path::new("tls/pem.rs") && file.product().contains(reader);
+            assert!(!inside, "{:?} reads PEM by {reader}, whose errors quote it: use tls::pem", file.path);
+        }
     }
 }
 

@@ -102,6 +102,8 @@ mod revocation;
 #[cfg(has_clients)]
 mod routes;
 #[cfg(has_clients)]
+mod secrets;
+#[cfg(has_clients)]
 mod server_names;
 #[cfg(has_clients)]
 mod signals;

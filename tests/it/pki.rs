@@ -8,6 +8,7 @@ use std::process::Command;
 use clap::Parser;
 use mtls_bridge::cli::pki::{Pki, make};
 use mtls_bridge::pki::{Authority, Issued, KeyKind, Leaf, San, Usage, Validity};
+use mtls_bridge::tls::pem;
 use tempfile::TempDir;
 
 /// A directory with `ca.crt`, and each certificate under its name.
@@ -67,7 +68,8 @@ fn openssl_accepts_a_client_of_every_key_kind_and_reads_its_key() {
 fn openssl_accepts_an_authority_of_every_key_kind() {
     for key_kind in [KeyKind::P256, KeyKind::P384, KeyKind::Ed25519, KeyKind::Rsa2048] {
         let root = Authority::with("Example Root", Validity::days(1), key_kind).unwrap();
-        let loaded = Authority::load(&root.certificate_pem(), root.key_pem()).unwrap();
+        let chain = pem::certificates(root.certificate_pem().as_bytes()).unwrap();
+        let loaded = Authority::load(chain, &pem::private_key(root.key_pem().as_bytes()).unwrap()).unwrap();
         let issued = loaded.issue(&Leaf::client("billing")).unwrap();
         Files::new(&root).verify(&issued, "sslclient").unwrap();
     }

@@ -1,14 +1,17 @@
 //! The TLS side of `echo`, from files.
 
+use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
-use anyhow::{Context, ensure};
+use anyhow::{Context, anyhow};
 use tokio_rustls::rustls::crypto::aws_lc_rs;
-use tokio_rustls::rustls::pki_types::pem::PemObject;
-use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tokio_rustls::rustls::pki_types::CertificateDer;
 use tokio_rustls::rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
 use tokio_rustls::rustls::{RootCertStore, ServerConfig};
+
+use crate::telemetry::cause;
+use crate::tls::pem;
 
 /// A configuration that offers HTTP/2 and HTTP/1.1. With `client_ca`, clients must have a certificate.
 pub(super) fn server_config(
@@ -24,18 +27,17 @@ pub(super) fn server_config(
         Some(path) => {
             let mut roots = RootCertStore::empty();
             for root in certificates(path)? {
-                roots.add(root).with_context(|| format!("{}: not a CA certificate", path.display()))?;
+                roots.add(root).map_err(|_| anyhow!("{}: not a CA certificate", path.display()))?;
             }
             builder.with_client_cert_verifier(
                 WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build()?,
             )
         }
     };
-    let private = PrivateKeyDer::from_pem_file(key)
-        .with_context(|| format!("{}: no private key can be read", key.display()))?;
-    let mut config = builder
-        .with_single_cert(certificates(certificate)?, private)
-        .with_context(|| format!("{} and {} cannot be used", certificate.display(), key.display()))?;
+    let private = pem::private_key(&read(key)?).with_context(|| key.display().to_string())?;
+    let mut config = builder.with_single_cert(certificates(certificate)?, private).map_err(|error| {
+        anyhow!("{} and {} cannot be used: {}", certificate.display(), key.display(), cause::tls(&error))
+    })?;
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     if client_ca.is_some() {
         // A resumed session would not be asked for its certificate again.
@@ -46,11 +48,9 @@ pub(super) fn server_config(
 }
 
 fn certificates(path: &Path) -> anyhow::Result<Vec<CertificateDer<'static>>> {
-    let unreadable = || format!("{}: no certificate can be read", path.display());
-    let certificates: Vec<_> = CertificateDer::pem_file_iter(path)
-        .with_context(unreadable)?
-        .collect::<Result<_, _>>()
-        .with_context(unreadable)?;
-    ensure!(!certificates.is_empty(), unreadable());
-    Ok(certificates)
+    pem::certificates(&read(path)?).with_context(|| path.display().to_string())
+}
+
+fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
+    fs::read(path).with_context(|| format!("{} cannot be read", path.display()))
 }

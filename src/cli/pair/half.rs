@@ -10,6 +10,7 @@ use rustls::pki_types::UnixTime;
 
 use crate::config::{self, Caution, Config, Layers, Loaded, Mode, Origin, Problem, Said};
 use crate::snapshot::Snapshot;
+use crate::telemetry::cause;
 
 use super::compose_file::{self, Mount, Network, Port, Service, Source};
 use super::container;
@@ -188,7 +189,7 @@ fn layers(folder: &Path) -> Result<Read, Vec<String>> {
 
 fn read(path: &Path) -> Result<String, Vec<String>> {
     let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy();
-    fs::read_to_string(path).map_err(|error| vec![format!("{name} cannot be read: {error}")])
+    fs::read_to_string(path).map_err(|error| vec![format!("{name} cannot be read: {}", cause::io(&error))])
 }
 
 /// The value with every path that lies under a mount turned into the path on this machine.

@@ -8,6 +8,7 @@ use clap::builder::NonEmptyStringValueParser;
 use time::OffsetDateTime;
 
 use crate::pki::{Authority, KeyKind, Leaf, NewFile, San, Usage, Validity, create_all};
+use crate::tls::pem;
 
 /// The flags of `pki issue`.
 #[derive(Debug, clap::Args)]
@@ -103,10 +104,13 @@ fn leaf(args: &Issue) -> anyhow::Result<Leaf> {
 fn load(directory: &Path) -> anyhow::Result<Authority> {
     let read = |name: &str| {
         let path = directory.join(name);
-        fs::read_to_string(&path).with_context(|| format!("{} cannot be read", path.display()))
+        let bytes = fs::read(&path).with_context(|| format!("{} cannot be read", path.display()))?;
+        Ok::<_, anyhow::Error>((bytes, path))
     };
-    Authority::load(&read("ca.crt")?, &read("ca.key")?)
-        .with_context(|| format!("no certificates from {}", directory.display()))
+    let ((certificate, certificate_path), (key, key_path)) = (read("ca.crt")?, read("ca.key")?);
+    let chain = pem::certificates(&certificate).with_context(|| certificate_path.display().to_string())?;
+    let key = pem::private_key(&key).with_context(|| key_path.display().to_string())?;
+    Authority::load(chain, &key).with_context(|| format!("no certificates from {}", directory.display()))
 }
 
 /// A certificate that outlives its CA looks good and is refused by everyone from the CA's last day on.

@@ -11,6 +11,7 @@ use super::kind::Kind;
 use super::model::{CaCertificate, Certificate, Pair, Sni};
 use super::node::shortened;
 use super::reader::{Reader, host, tags};
+use crate::tls::credentials::Side;
 use crate::tls::{pem, trust};
 
 /// Those that could be read. One that is no CA spoils the whole file, as in Kong; one that has expired does
@@ -45,7 +46,7 @@ const DATES_ASIDE: UnixTime = UnixTime::since_unix_epoch(Duration::ZERO);
 pub(super) fn authority(reader: Reader<'_>, fields: &mut Fields<'_>) -> Option<usize> {
     let gathered = reader.gathered;
     let (node, _) = fields.take("ca_certificate")?;
-    let Some(text) = node.text().filter(|text| text.contains("-----BEGIN")) else {
+    let Some(text) = node.text().filter(|text| pem::is_pem(text) || pem::unpacked(text).is_some()) else {
         return gathered.reference(fields, "ca_certificate", Kind::CaCertificates);
     };
     let cert = fields.text("ca_certificate")?;
@@ -72,16 +73,14 @@ pub(super) fn certificates(reader: Reader<'_>) -> Vec<Certificate> {
         let other = (fields.text("cert_alt"), fields.text("key_alt"));
         for cert in [cert, other.0].into_iter().flatten() {
             if let Err(error) = pem::certificates(cert.text.as_bytes()) {
-                fields.wrong(cert.at, error.to_string(), "write the certificate with its chain as PEM");
+                let advice = error.advice("write the certificate with its chain as PEM");
+                fields.wrong(cert.at, error.to_string(), advice);
             }
         }
         for key in [key, other.1].into_iter().flatten() {
             if let Err(error) = pem::private_key(key.text.as_bytes()) {
-                fields.wrong(
-                    key.at,
-                    error.to_string(),
-                    "write an unencrypted key as PEM (PKCS#8, PKCS#1 or SEC1)",
-                );
+                let advice = error.advice("write an unencrypted key as PEM (PKCS#8, PKCS#1 or SEC1)");
+                fields.wrong(key.at, error.to_string(), advice);
             }
         }
         let pair = |cert: Text<'_>, key: Text<'_>| Pair { cert: cert.text.into(), key: key.text.into() };
@@ -139,13 +138,15 @@ pub(super) fn is_server_name(name: &str) -> bool {
 
 /// The one certificate of a PEM text.
 fn one(fields: &Fields<'_>, cert: Text<'_>) -> Option<CertificateDer<'static>> {
-    match pem::certificates(cert.text.as_bytes()).map(<[_; 1]>::try_from) {
+    // Nobody knows yet whom it is to judge.
+    let both = [Side::Client, Side::Server];
+    match pem::authorities(cert.text.as_bytes(), &both).map(<[_; 1]>::try_from) {
         Ok(Ok([der])) => return Some(der),
         Ok(Err(several)) => {
             let what = format!("{} certificates where one is wanted", several.len());
             fields.wrong(cert.at, what, "write an entity for each");
         }
-        Err(error) => fields.wrong(cert.at, error.to_string(), "write the CA as PEM"),
+        Err(error) => fields.wrong(cert.at, error.to_string(), error.advice("write the CA as PEM")),
     }
     None
 }

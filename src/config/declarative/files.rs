@@ -13,6 +13,7 @@ use super::node::shortened;
 use super::settings::DeclarativeSource;
 use crate::config::is_passing;
 use crate::config::problem::{Problem, Said};
+use crate::telemetry::cause;
 
 /// A text, and which lines of it come from where.
 pub(super) struct Texts {
@@ -148,7 +149,7 @@ fn unreadable(error: &io::Error) -> Unreadable {
         ),
         _ => Unreadable {
             may_heal: is_passing(error),
-            ..Unreadable::new(format!("it cannot be read: {error}"), "check the path")
+            ..Unreadable::new(format!("it cannot be read: {}", cause::io(error)), "check the path")
         },
     }
 }

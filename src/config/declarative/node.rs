@@ -8,6 +8,8 @@ use std::collections::{HashMap, HashSet};
 
 use granit_parser::{ErrorKind, Event, Marker, Options, Parser, ScalarStyle, ScanError, StrInput, Tag};
 
+use crate::tls::pem;
+
 /// One value with the line it begins on, counted from 1.
 #[derive(Clone)]
 pub(super) struct Node {
@@ -320,7 +322,11 @@ fn unreadable(error: &ScanError) -> Fault {
     let line = line(error.marker());
     match error.kind() {
         ErrorKind::RecursionLimitExceeded => too_deep(line),
-        _ => fault(line, format!("not YAML: {}", error.info()), MEND),
+        // Those that hold a part of the text; all others are fixed words.
+        ErrorKind::InputIo { .. } | ErrorKind::InputDecoding { .. } | ErrorKind::Custom(_) => {
+            fault(line, "not YAML", MEND)
+        }
+        kind => fault(line, format!("not YAML: {kind}"), MEND),
     }
 }
 
@@ -338,7 +344,7 @@ fn line(marker: &Marker) -> u32 {
 
 /// For a message: the beginning is enough, and nothing of what may be a private key in the wrong place.
 pub(super) fn shortened(text: &str) -> String {
-    if text.contains("-----BEGIN") {
+    if pem::is_pem(text) {
         return "PEM text".to_owned();
     }
     let mut chars = text.char_indices().enumerate();

@@ -3,8 +3,12 @@
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+
 use crate::config::names::{self, Suspicion, Variable};
 use crate::config::problem::{Origin, Problem, Said};
+use crate::telemetry::cause;
 
 use super::{Gathered, POINTERS};
 
@@ -58,12 +62,18 @@ fn one(meaning: Variable, variable: &str, value: &OsStr, gathered: &mut Gathered
     Ok(())
 }
 
-/// What the file holds; [`Said::new`] trims the newline at its end.
+/// What the file holds; [`Said::new`] trims the newline at its end. What is no text, such as DER or UTF-16, is taken
+/// in base64, as it could have been given in the variable: who reads it knows what it is.
 fn content(key: &str, path: &str, origin: &Origin) -> Result<String, Problem> {
-    std::fs::read_to_string(Path::new(path)).map_err(|error| {
+    let bytes = std::fs::read(Path::new(path)).map_err(|error| {
         // Somebody may have put the secret itself where its file belongs.
         let path = Said::new(key, path, origin.clone()).shown();
-        let what = format!("{path} cannot be read: {error}");
+        let what = format!("{path} cannot be read: {}", cause::io(&error));
         Problem::of_key(key, origin, what, "name a file that holds the value")
-    })
+    })?;
+    match String::from_utf8(bytes) {
+        Ok(text) => Ok(text),
+        Err(error) if key.contains("_cert") => Ok(STANDARD.encode(error.as_bytes())),
+        Err(_) => Err(Problem::of_key(key, origin, "the file is not UTF-8", "write it in UTF-8")),
+    }
 }

@@ -8,6 +8,7 @@ use figment::value::{Dict, Value};
 use crate::config::names::{self, Name};
 use crate::config::problem::{Origin, Problem, Said};
 use crate::config::value::joined;
+use crate::telemetry::cause;
 
 use super::{Gathered, kong_conf};
 
@@ -21,7 +22,7 @@ pub(super) fn profile(said: &Said, gathered: &mut Gathered) {
     } else {
         let names: Vec<_> = PROFILES.iter().map(|(name, _)| *name).collect();
         let advice = format!("write one of {}, or the path of a TOML file", names.join(", "));
-        gathered.problems.push(Problem::new(said, format!("`{name}` is not a profile"), advice));
+        gathered.problems.push(Problem::new(said, format!("`{}` is not a profile", said.shown()), advice));
     }
 }
 
@@ -39,7 +40,7 @@ pub(super) fn read(said: &Said, path: &Path, gathered: &mut Gathered) {
     match std::fs::read_to_string(path) {
         Ok(text) => settings(&text, &Origin::file(path), Some(path), gathered),
         Err(error) => {
-            let what = format!("{} cannot be read: {error}", path.display());
+            let what = format!("{} cannot be read: {}", said.shown(), cause::io(&error));
             let is_kongs = path.extension().is_some_and(|extension| extension == "conf");
             let kind = if is_kongs { "kong.conf" } else { "TOML file" };
             let advice = format!("name a {kind} that this user may read");
@@ -57,7 +58,7 @@ fn settings(text: &str, origin: &Origin, path: Option<&Path>, gathered: &mut Gat
         }
         Err(error) => {
             let line = error.span().map_or(1, |span| text[..span.start].matches('\n').count() + 1);
-            let what = format!("not TOML: {}", error.message().replace('\n', ", "));
+            let what = format!("not TOML: {}", toml_cause(error.message()));
             let advice = "mend the line; texts are in quotes, as in client_ssl = \"on\"";
             gathered.problems.push(Problem::of_key(&format!("line {line}"), origin, what, advice));
         }
@@ -72,6 +73,25 @@ fn toml(dict: &Dict, origin: &Origin, gathered: &mut Gathered) {
             gathered.problems.push(problem);
         }
     }
+}
+
+/// What the parser found, without what it quotes: the line may hold a key.
+fn toml_cause(message: &str) -> &'static str {
+    let causes = [
+        ("duplicate key", "a name that comes twice"),
+        ("invalid multiline", "a text in three quotes that does not end, or has a wrong escape"),
+        ("invalid basic string", "a text that does not end, or has a wrong escape"),
+        ("invalid literal string", "a text that does not end"),
+        ("invalid string", "a value that is not in quotes, or a text that does not end"),
+        ("invalid array", "a list that does not end, or whose elements are not separated by commas"),
+        ("invalid inline table", "braces that do not end, or a name without a value in them"),
+        ("invalid table header", "square brackets around something that is no name"),
+        ("expected newline", "something behind the value"),
+        ("expected `.`, `=`", "a name without `=` behind it"),
+        ("invalid key", "something that is no name"),
+    ];
+    let found = causes.iter().find(|(start, _)| message.contains(start));
+    found.map_or("it breaks off, or is something else", |(_, cause)| cause)
 }
 
 fn setting(key: &str, value: &Value, origin: &Origin, gathered: &mut Gathered) -> Result<(), Problem> {

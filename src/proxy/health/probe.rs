@@ -130,7 +130,7 @@ fn request(target: &Target, path: &str, headers: &HeaderMap) -> Result<Request<B
     let mut request = Request::new(Body::empty());
     *request.uri_mut() = path
         .parse::<Uri>()
-        .map_err(|error| UpstreamError::Protocol(format!("`{path}` cannot be asked for: {error}").into()))?;
+        .map_err(|_| UpstreamError::Protocol("the health check's path cannot be asked for".into()))?;
     *request.headers_mut() = headers.clone();
     let ours = request.headers_mut();
     ours.entry(HOST).or_insert_with(|| target.host_header.clone());

@@ -11,6 +11,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::Check;
+use crate::telemetry::cause::{LONGEST_NAME, short};
 
 /// How long a place that failed is not asked again.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -77,7 +78,8 @@ impl Failures {
         };
         if self.is_due(place) {
             tracing::warn!(
-                "the status of the certificate of {subject} could not be had, so {consequence}: {why}"
+                "the status of the certificate of {} could not be had, so {consequence}: {why}",
+                short(subject, LONGEST_NAME)
             );
         }
     }

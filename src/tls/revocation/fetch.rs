@@ -22,6 +22,7 @@ use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
 use super::{Fetching, Proxy};
+use crate::telemetry::cause;
 use crate::tls::client::{Dialer, ServerTrust};
 use crate::tls::trust::Anchors;
 
@@ -80,12 +81,13 @@ impl Errand<'_> {
         stream: S,
         target: &Target<'_>,
     ) -> Result<tokio_rustls::client::TlsStream<S>, String> {
-        let name = ServerName::try_from(target.bare_host().to_owned()).map_err(|error| error.to_string())?;
+        let name = ServerName::try_from(target.bare_host().to_owned());
+        let name = name.map_err(|_| "its host is no name that a certificate can have")?;
         let trust = ServerTrust::Verify(self.roots.load());
         let dialer = Dialer::new(&trust, None, name.clone())?;
         let (config, _) = dialer.dial(vec![b"http/1.1".to_vec()]);
         let connected = TlsConnector::from(config).connect(name, stream).await;
-        connected.map_err(|error| format!("the TLS handshake failed: {error}"))
+        connected.map_err(|error| format!("the TLS handshake failed: {}", cause::io(&error)))
     }
 
     async fn exchange<S: AsyncRead + AsyncWrite + Unpin>(
@@ -96,9 +98,9 @@ impl Errand<'_> {
     ) -> Result<Bytes, String> {
         let request = self.request(uri, target)?;
         let (mut sender, connection) =
-            http1::handshake(TokioIo::new(stream)).await.map_err(|error| error.to_string())?;
+            http1::handshake(TokioIo::new(stream)).await.map_err(|error| cause::chain(&error))?;
         let work = async {
-            let response = sender.send_request(request).await.map_err(|error| broke(&error))?;
+            let response = sender.send_request(request).await.map_err(|error| cause::chain(&error))?;
             body(response, self.max).await
         };
         beside(connection, work).await
@@ -111,7 +113,7 @@ impl Errand<'_> {
         *request.method_mut() = method;
         *request.uri_mut() = uri;
         let headers = request.headers_mut();
-        let host = HeaderValue::try_from(target.authority()).map_err(|error| error.to_string())?;
+        let host = HeaderValue::try_from(target.authority()).map_err(|_| NO_HOST)?;
         headers.insert(HOST, host);
         headers.insert(CONNECTION, HeaderValue::from_static("close"));
         if self.question.is_some() {
@@ -195,7 +197,7 @@ async fn connect(addresses: &[SocketAddr]) -> Result<TcpStream, String> {
     for address in addresses.iter().take(MAX_ADDRESSES) {
         match timeout(CONNECT_TIMEOUT, TcpStream::connect(address)).await {
             Ok(Ok(stream)) => return Ok(stream),
-            Ok(Err(error)) => last = format!("{address} cannot be reached: {error}"),
+            Ok(Err(error)) => last = format!("{address} cannot be reached: {}", cause::io(&error)),
             Err(_) => last = format!("{address} cannot be reached: no answer in {CONNECT_TIMEOUT:?}"),
         }
     }
@@ -207,17 +209,17 @@ async fn tunnel(tcp: TcpStream, target: &Target<'_>) -> Result<TokioIo<hyper::up
     let authority = format!("{}:{}", target.host, target.port);
     let mut request = Request::new(Full::<Bytes>::default());
     *request.method_mut() = Method::CONNECT;
-    *request.uri_mut() = authority.parse().map_err(|_| "its host cannot be asked for")?;
-    let host = HeaderValue::try_from(authority).map_err(|error| error.to_string())?;
+    *request.uri_mut() = authority.parse().map_err(|_| NO_HOST)?;
+    let host = HeaderValue::try_from(authority).map_err(|_| NO_HOST)?;
     request.headers_mut().insert(HOST, host);
     let (mut sender, connection) =
-        http1::handshake(TokioIo::new(tcp)).await.map_err(|error| error.to_string())?;
+        http1::handshake(TokioIo::new(tcp)).await.map_err(|error| cause::chain(&error))?;
     let work = async {
-        let response = sender.send_request(request).await.map_err(|error| broke(&error))?;
+        let response = sender.send_request(request).await.map_err(|error| cause::chain(&error))?;
         if response.status() != StatusCode::OK {
             return Err(format!("the proxy answered {} to CONNECT", response.status()));
         }
-        hyper::upgrade::on(response).await.map_err(|error| broke(&error))
+        hyper::upgrade::on(response).await.map_err(|error| cause::chain(&error))
     };
     beside(connection.with_upgrades(), work).await.map(TokioIo::new)
 }
@@ -251,7 +253,7 @@ async fn body(mut response: Response<Incoming>, max: usize) -> Result<Bytes, Str
     }
     let mut bytes = BytesMut::new();
     while let Some(frame) = response.frame().await {
-        let frame = frame.map_err(|error| broke(&error))?;
+        let frame = frame.map_err(|error| cause::chain(&error))?;
         if let Some(data) = frame.data_ref() {
             if bytes.len() + data.len() > max {
                 return Err(too_large());
@@ -266,10 +268,4 @@ fn path(uri: &Uri) -> Uri {
     uri.path_and_query().map_or_else(|| Uri::from_static("/"), |path| Uri::from(path.clone()))
 }
 
-/// hyper's errors say what was going on, and their source what happened.
-fn broke(error: &hyper::Error) -> String {
-    match std::error::Error::source(error) {
-        Some(source) => format!("{error}: {source}"),
-        None => error.to_string(),
-    }
-}
+const NO_HOST: &str = "its host cannot be asked for";

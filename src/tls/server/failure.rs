@@ -1,6 +1,8 @@
 //! Why a handshake failed, as a sentence for our log.
 
-use rustls::{CertificateError, Error, OtherError, PeerIncompatible};
+use rustls::{CertificateError, Error, PeerIncompatible};
+
+use crate::telemetry::cause;
 
 /// What the caller's side is told is an alert; this is the sentence for our log.
 #[must_use]
@@ -8,7 +10,7 @@ pub fn handshake_failure(error: &std::io::Error) -> String {
     let Some(tls) = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>()) else {
         return match error.kind() {
             std::io::ErrorKind::UnexpectedEof => "the client closed the connection in the handshake".into(),
-            _ => format!("the connection failed in the handshake: {error}"),
+            _ => format!("the connection failed in the handshake: {}", cause::io(error)),
         };
     };
     match tls {
@@ -32,7 +34,7 @@ pub fn handshake_failure(error: &std::io::Error) -> String {
         Error::AlertReceived(alert) => format!(
             "the client refused our certificate or our TLS: it sent the alert {alert:?}; does it trust the CA of our server certificate?"
         ),
-        Error::InvalidCertificate(CertificateError::Other(OtherError(untrusted))) => untrusted.to_string(),
-        other => other.to_string(),
+        Error::InvalidCertificate(error) => cause::certificate(error),
+        other => cause::tls(other),
     }
 }

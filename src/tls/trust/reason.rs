@@ -9,6 +9,7 @@ use super::chain::Case;
 use super::constraints::not_evaluated;
 use super::limits::MAX_SENT;
 use crate::identity::{Certificate, DistinguishedName, Side};
+use crate::telemetry::cause;
 use crate::tls::credentials::in_words;
 
 /// Why a chain is not accepted; a sentence for our log, never for the caller.
@@ -131,14 +132,8 @@ fn of_one(error: &webpki::Error, certificate: &Certificate, case: &Case<'_>) -> 
                 "{whose} has a critical extension on policies or names of issuers, which is not evaluated here: it is refused, even where the policy is kept (docs/kong-compatibility.md, \"Different, on purpose\")"
             ),
         },
-        other => format!("{whose} cannot be read: {}", name(other)),
+        other => format!("{whose} cannot be read: {}", cause::path(other)),
     }
-}
-
-/// An error without what it quotes: that comes from strangers, in any length.
-pub(super) fn name(error: &webpki::Error) -> String {
-    let text = format!("{error:?}");
-    text.chars().take_while(char::is_ascii_alphanumeric).collect()
 }
 
 /// Everything else, as a sentence.
@@ -185,6 +180,6 @@ pub(super) fn sentence(why: &Why, leaf: &Certificate, side: Side) -> Untrusted {
         | webpki::Error::UnsupportedSignatureAlgorithmForPublicKeyContext(_) => format!(
             "the certificate of {subject}, or one in its chain, is signed with an algorithm that is not accepted (SHA-1, MD5, DSA, RSASSA-PSS keys, …)"
         ),
-        other => format!("the chain of {subject} does not verify: {}", name(other)),
+        other => format!("the chain of {subject} does not verify: {}", cause::path(other)),
     }))
 }

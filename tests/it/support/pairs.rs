@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Output;
 
 use mtls_bridge::pki::{Authority, Issued};
+use mtls_bridge::tls::pem;
 use tempfile::TempDir;
 
 use super::bridge::program;
@@ -77,7 +78,8 @@ impl Made {
     }
 
     pub fn authority(&self) -> Authority {
-        Authority::load(&self.text("ca/ca.crt"), &self.text("ca/ca.key")).unwrap()
+        let chain = pem::certificates(self.text("ca/ca.crt").as_bytes()).unwrap();
+        Authority::load(chain, &pem::private_key(self.text("ca/ca.key").as_bytes()).unwrap()).unwrap()
     }
 
     pub fn check(&self, a: &str, b: &str) -> Said {

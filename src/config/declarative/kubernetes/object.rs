@@ -193,9 +193,11 @@ impl<'t> Object<'t> {
             return Some(node.clone());
         }
         let decoded = STANDARD.decode(written.split_whitespace().collect::<String>());
-        match decoded.ok().and_then(|bytes| String::from_utf8(bytes).ok()) {
-            Some(plain) => Some(text(node.line, plain.trim_end_matches('\n'))),
-            None => {
+        match decoded.map(String::from_utf8) {
+            Ok(Ok(plain)) => Some(text(node.line, plain.trim_end_matches('\n'))),
+            // DER, or another format that its reader knows by name.
+            Ok(Err(_)) if CERTIFICATES.contains(&key) => Some(node.clone()),
+            _ => {
                 let advice = "write base64 in `data`, or the plain text in `stringData`";
                 report.add(
                     format_args!("{}.data.{key}", self.path()),
@@ -229,5 +231,8 @@ pub(super) fn ca_certificate(object: &Object<'_>, report: &Report) -> Node {
     }
     map(line, entries)
 }
+
+/// Keys of Secrets that hold certificates or private keys.
+const CERTIFICATES: [&str; 4] = ["tls.crt", "tls.key", "cert", "ca.crt"];
 
 const IN_QUOTES: &str = "put it in quotes; Kubernetes refuses it too";
