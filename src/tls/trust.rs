@@ -121,7 +121,11 @@ fn server_anchor(der: &CertificateDer<'static>, number: usize, now: UnixTime) ->
 }
 
 fn unusable(certificate: &Certificate, number: usize, error: &webpki::Error) -> CaError {
-    CaError::Unusable { number, subject: certificate.subject().to_string(), reason: cause::path(error).to_owned() }
+    CaError::Unusable {
+        number,
+        subject: certificate.subject().to_string(),
+        reason: cause::path(error).to_owned(),
+    }
 }
 
 fn ca_certificate(

@@ -20,7 +20,8 @@ fn secrets_are_not_shown() {
     for secret in [key, &format!("{key}\n{key}"), &pem, "hidden"] {
         check("ssl_cert_key", secret, "ssl_cert_key=*** (environment SSL_CERT_KEY): wrong; mend it");
     }
-    check("ssl_cert", key, "ssl_cert=*** (environment SSL_CERT): wrong; mend it");
+    check("ssl_cert", key, "ssl_cert=PEM text (environment SSL_CERT): wrong; mend it");
+    check("ssl_cert", &key[1..], "ssl_cert=*** (environment SSL_CERT): wrong; mend it");
     check("upstream_url", "http://u:pw@h", "upstream_url=*** (environment UPSTREAM_URL): wrong; mend it");
     let pem = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----";
     check("ssl_cert", pem, "ssl_cert=PEM text (environment SSL_CERT): wrong; mend it");
