@@ -6,7 +6,7 @@
 use super::problem::{Problem, Said};
 use super::reference::Reference;
 
-/// A certificate chain and its private key, as references (see [`Reference`](super::Reference)).
+/// A certificate chain and its private key, as references (see [`Reference`]).
 #[derive(Debug, Clone)]
 pub struct CredentialFiles {
     /// The leaf first, then what leads to a CA.

@@ -114,7 +114,7 @@ fn a_bundle_that_is_being_written_is_not_taken_for_a_shorter_one() {
     let node = gateway(&pki, echo.address).env("MTLS_AUTH_CA_CERTIFICATES", pki.path("cas.crt")).start();
     let url = format!("{}/", node.https());
     let begin = Instant::now();
-    let mut written = other.clone();
+    let mut written = other;
     // The first of two CAs is there, and a comment before the second grows for longer than a rest.
     while begin.elapsed() < Duration::from_secs(3) {
         pki.write("cas.crt", &written);

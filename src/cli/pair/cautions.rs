@@ -6,12 +6,11 @@ use std::collections::{BTreeSet, HashSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
-use crate::config::Mode;
 use crate::identity::Certificate;
 use crate::snapshot;
+use crate::tls::pem;
 
 use super::compose_file::{Network, Source};
 use super::drift::{own_credentials, trusted_cas};
@@ -24,7 +23,6 @@ pub(super) fn cautions(half: &Half) -> Vec<String> {
     let at_start = half.said_at_start().filter(|line| !(in_container && line.starts_with("proxy_listen=")));
     let mut cautions: Vec<String> = at_start.map(|line| half.about(&line)).collect();
     cautions.extend(plaintext_for_all(half));
-    cautions.extend(everybody_of_the_ca(half, &cautions));
     cautions.extend(single_files(half));
     cautions.extend(ca_keys(half));
     cautions
@@ -39,16 +37,6 @@ fn plaintext_for_all(half: &Half) -> Vec<String> {
         half.of_compose("ports", &port.text, what, advice)
     };
     ports.map(caution).collect()
-}
-
-/// Where the settings caution about it, that is enough.
-fn everybody_of_the_ca(half: &Half, told: &[String]) -> Option<String> {
-    let config = half.config();
-    let open = half.mode == Mode::Gateway && config.declarative.is_none() && config.access.acl.is_none();
-    let is_told = told.iter().any(|line| line.starts_with(&format!("{}: acl_", half.name)));
-    let what = "not set, so every certificate of this CA may pass";
-    let advice = "write the names in the certificates that may, for example ACL_ALLOW=orders-app";
-    (open && !is_told).then(|| half.about(&crate::config::Problem::missing("acl_allow", what, advice)))
 }
 
 /// A file that is mounted alone stays what it was when a new one takes its place.
@@ -85,8 +73,8 @@ fn ca_keys(half: &Half) -> Vec<String> {
         .filter(|der| Certificate::parse(der.clone()).is_ok_and(|certificate| certificate.is_ca()));
     let keys: HashSet<Vec<u8>> = trusted.chain(found).filter_map(|der| public_key_of(&der)).collect();
     let is_ca_key = |file: &&PathBuf| {
-        PrivateKeyDer::from_pem_file(file)
-            .is_ok_and(|key| public_key(key).is_some_and(|key| keys.contains(&key)))
+        let key = fs::read(file).ok().and_then(|bytes| pem::private_key(&bytes).ok());
+        key.and_then(public_key).is_some_and(|key| keys.contains(&key))
     };
     // A certificate that signed itself is a CA to many tools, and its key is presented here on purpose.
     let own = own_credentials(half);
@@ -122,9 +110,7 @@ fn files_below(root: &Path) -> Vec<PathBuf> {
 }
 
 pub(super) fn certificates_in(file: &Path) -> Vec<CertificateDer<'static>> {
-    CertificateDer::pem_file_iter(file)
-        .map(|found| found.filter_map(Result::ok).collect())
-        .unwrap_or_default()
+    fs::read(file).ok().and_then(|bytes| pem::certificates(&bytes).ok()).unwrap_or_default()
 }
 
 /// Every certificate that lies about in a half, for whoever looks for an issuer.

@@ -11,6 +11,7 @@ use x509_parser::prelude::FromDer;
 use crate::config::CredentialFiles;
 use crate::identity::{Certificate, PeerCertificate};
 use crate::snapshot;
+use crate::telemetry::cause;
 
 use super::cautions::all_certificates;
 use super::drift::{first, is_current, trusted_cas, upstream_tls};
@@ -61,7 +62,7 @@ pub(super) fn gateway(near: &Half, far: &Half, now: UnixTime) -> Vec<String> {
                 );
                 far.finding("ssl_cert", what, "have one issued for this name, or call it by one of its own")
             }
-            error => return link.why(&leaf, &chain[1..], &error.to_string(), now),
+            error => return link.why(&leaf, &chain[1..], &cause::tls(&error), now),
         })
     };
     shown.credentials.iter().filter_map(judge).collect()

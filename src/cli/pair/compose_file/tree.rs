@@ -10,6 +10,7 @@ use serde_json::{Map, Value};
 
 use super::super::env_file;
 use super::interpolation::interpolate;
+use crate::telemetry::cause;
 
 /// The files docker would read in a folder, the later ones on top; none where there is no compose file.
 pub(super) fn files(folder: &Path, dotenv: &[(String, String)]) -> Vec<PathBuf> {
@@ -64,7 +65,8 @@ pub(super) fn load(
 }
 
 fn tree(path: &Path) -> Result<Value, String> {
-    let text = fs::read_to_string(path).map_err(|error| format!("it cannot be read: {error}"))?;
+    let text =
+        fs::read_to_string(path).map_err(|error| format!("it cannot be read: {}", cause::io(&error)))?;
     // Their meaning is lost with the tag, and without it the file says something else.
     for tag in ["!reset", "!override"] {
         if text.lines().any(|line| line.split('#').next().is_some_and(|line| line.contains(tag))) {
@@ -150,7 +152,8 @@ fn as_list(value: Value) -> Value {
 }
 
 fn read(path: &Path) -> Result<String, String> {
-    fs::read_to_string(path).map_err(|error| format!("{} cannot be read: {error}", super::file_name(path)))
+    fs::read_to_string(path)
+        .map_err(|error| format!("{} cannot be read: {}", super::file_name(path), cause::io(&error)))
 }
 
 const RESOLVED: &str = "put the output of `docker compose config` into the folder as its compose.yaml";
