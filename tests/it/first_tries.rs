@@ -224,6 +224,10 @@ fn a_client_that_cannot_verify_our_kind_of_key_is_sent_handshake_failure() {
     for offered in [
         &["-tls1_3", "-sigalgs", "RSA-PSS+SHA256"][..],
         &["-tls1_2", "-sigalgs", "RSA-PSS+SHA256"],
+        &["-tls1_3", "-sigalgs", "ECDSA+SHA384"],
+        // The suites fit the key, and its curve does not.
+        &["-tls1_2", "-sigalgs", "ECDSA+SHA384"],
+        &["-tls1_2", "-sigalgs", "ed25519"],
         &["-tls1_2", "-cipher", "ECDHE-RSA-AES128-GCM-SHA256"],
     ] {
         let told = offer(offered);
