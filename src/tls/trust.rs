@@ -123,7 +123,7 @@ fn server_anchor(der: &CertificateDer<'static>, number: usize, now: UnixTime) ->
 fn unusable(certificate: &Certificate, number: usize, error: &webpki::Error) -> CaError {
     CaError::Unusable {
         number,
-        subject: certificate.subject().to_string(),
+        subject: certificate.called().into_owned(),
         reason: cause::path(error).to_owned(),
     }
 }
@@ -141,7 +141,7 @@ fn ca_certificate(
 }
 
 fn must_be_ca(certificate: &Certificate, number: usize) -> Result<(), CaError> {
-    let subject = certificate.subject().to_string();
+    let subject = certificate.called().into_owned();
     match certificate.version() {
         _ if certificate.is_ca() => Ok(()),
         3.. => Err(CaError::NotACa { number, subject }),
@@ -155,7 +155,7 @@ fn must_not_be_expired(certificate: &Certificate, number: usize, now: UnixTime) 
         return Ok(());
     }
     let ago = in_words(now.as_secs() - not_after.as_secs());
-    Err(CaError::Expired { number, subject: certificate.subject().to_string(), ago })
+    Err(CaError::Expired { number, subject: certificate.called().into_owned(), ago })
 }
 
 #[cfg(test)]
