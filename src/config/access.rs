@@ -17,8 +17,9 @@ use super::{Access, MtlsAuth, Revocation};
 #[derive(Debug, Clone, clap::Args, serde::Deserialize)]
 #[command(next_help_heading = "Callers")]
 pub(super) struct AccessSettings {
-    /// The CAs whose clients may come in: a comma list of paths, PEM texts or base64 of PEM. A
-    /// gateway needs it; where it is set, every caller needs a certificate.
+    /// The CAs whose clients may come in: a comma list of paths, PEM texts or base64 of PEM; or certificates that
+    /// clients signed themselves, each for its own client. A gateway needs it; where it is set, every caller needs a
+    /// certificate.
     #[arg(long, value_name = "CAS")]
     pub(super) mtls_auth_ca_certificates: Option<Said>,
 

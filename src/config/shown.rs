@@ -27,17 +27,20 @@ fn is_name(text: &str) -> bool {
 /// Whether some of it looks like base64: so many characters, with nothing but `/` and `+` between them, in words
 /// that people would not write.
 pub(super) fn looks_secret(text: &str) -> bool {
-    text.split(|c| !is_base64(c)).any(|run| {
-        let odd = words(run).filter(|word| !is_word(word));
-        odd.map(str::len).sum::<usize>() >= LONG
-    })
+    text.split(|c| !is_base64(c)).any(|run| odd(run) >= LONG)
+}
+
+/// How many characters of a run of base64's are in words that people would not write.
+fn odd(run: &str) -> usize {
+    words(run).filter(|word| !is_word(word)).map(str::len).sum()
 }
 
 fn is_base64(c: char) -> bool {
     c.is_ascii_alphanumeric() || "+/".contains(c)
 }
 
-/// The text with `***` for whatever looks like base64.
+/// The text with `***` for whatever looks like base64. Where one piece does, so do shorter ones: the last line of a
+/// key is any length.
 pub(super) fn scrubbed(text: String) -> String {
     if !looks_secret(&text) {
         return text;
@@ -47,7 +50,7 @@ pub(super) fn scrubbed(text: String) -> String {
     while !rest.is_empty() {
         let end = rest.find(|c| !is_base64(c)).unwrap_or(rest.len());
         let (run, more) = rest.split_at(end);
-        scrubbed.push_str(if looks_secret(run) { "***" } else { run });
+        scrubbed.push_str(if odd(run) >= SHORTEST_SECRET { "***" } else { run });
         let next = more.find(is_base64).unwrap_or(more.len());
         scrubbed.push_str(&more[..next]);
         rest = &more[next..];
@@ -122,6 +125,8 @@ mod tests {
         let check = |text: &str, expected: &str| assert_eq!(scrubbed(text.to_owned()), expected);
         check("`MHcCAQEEIBkg4LVWM9nuwNSk3yByx/pYRTBnVJs3G3e0=` is not a word", "`***=` is not a word");
         check("XHPVELl38V0KV8Q0YOP/If6lujGhRANCAAQz2/+tIE/eX3ZdZqIM/mX2Wt7i70Td", "***");
+        check("MHcCAQEEIBkg4LVWM9nuwNSk3yByx YKZtNIB1vbUkHAF is", "*** *** is");
+        check("YKZtNIB1vbUkHAF is", "YKZtNIB1vbUkHAF is");
         check("ssl_cert=MHcCAQEEIBkg4LVWM9nuwNSk3yByx", "ssl_cert=***");
         check("retries=18446744073709551615", "retries=18446744073709551615");
         check("/certs/client.crt is missing", "/certs/client.crt is missing");

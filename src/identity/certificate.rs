@@ -6,6 +6,7 @@
 
 mod extensions;
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use http::HeaderValue;
@@ -91,6 +92,15 @@ impl Certificate {
     /// Whom the certificate is about.
     pub fn subject(&self) -> &DistinguishedName {
         &self.subject
+    }
+
+    /// What a sentence calls it: its subject, or where that is empty its alternative names or its serial number.
+    pub fn called(&self) -> Cow<'_, str> {
+        if !self.subject.as_str().is_empty() {
+            return self.subject.as_str().into();
+        }
+        let names = self.san_header_value().and_then(|names| names.to_str().map(str::to_owned).ok());
+        names.unwrap_or_else(|| format!("serial number {}", self.serial)).into()
     }
 
     /// Who says so.

@@ -179,7 +179,7 @@ fn unmatched<'a>(
 ) -> Result<&'a Consumer, Denial> {
     let Some(name) = default else {
         let reason =
-            format!("the certificate of {} is trusted, but no consumer's", certificate.leaf.subject());
+            format!("the certificate of {} is trusted, but no consumer's", certificate.leaf.called());
         return Err(Denial::new(Reply::NOT_VERIFIED, reason));
     };
     consumers.named(name).ok_or_else(|| {

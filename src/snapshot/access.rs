@@ -104,10 +104,10 @@ pub(super) fn fetching(said: &config::Revocation, crl_files: &Arc<CrlFiles>) -> 
 
 const LISTS_ADVICE: &str = "give the current CRL of a CA that is trusted for callers";
 
-/// All of them must be CAs.
+/// All of them must be CAs, or what a client signed itself.
 pub(super) fn caller_cas<'a>(cas: &'a CaFiles, dates: &Dates) -> Result<Authorities<'a>, Problems> {
     Authorities::read(cas, Side::Client, dates, CALLERS_ADVICE, |found| {
-        trust::check(&found, DATES_ASIDE)?;
+        trust::check_callers(&found, DATES_ASIDE)?;
         Ok(found)
     })
 }

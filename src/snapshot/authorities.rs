@@ -122,7 +122,7 @@ fn parsed(der: CertificateDer<'static>) -> Option<Certificate> {
 
 impl std::fmt::Display for Lapsed<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "certificate {} ({}) {}", self.number, self.certificate.subject(), self.lapse)
+        write!(f, "certificate {} ({}) {}", self.number, self.certificate.called(), self.lapse)
     }
 }
 

@@ -104,7 +104,7 @@ fn caution_chain(said: &Said, pair: &Credentials, dates: &Dates) {
     for (at, der) in pair.certified().cert.iter().enumerate().skip(1) {
         let Ok(certificate) = Certificate::parse(der.clone()) else { continue };
         if let Some(lapse) = dates.lapse(&certificate) {
-            let what = format!("certificate {} of the chain ({}) {lapse}", at + 1, certificate.subject());
+            let what = format!("certificate {} of the chain ({}) {lapse}", at + 1, certificate.called());
             dates.caution(said, what, "put the chain there that its CA gives out now");
         }
     }
@@ -146,7 +146,7 @@ pub(super) fn dateless(
 
 /// `the certificate (CN=app) expired 3 days ago`.
 pub(super) fn lapsed_words(credentials: &Credentials, lapse: Lapse) -> String {
-    format!("the certificate ({}) {lapse}", credentials.leaf().subject())
+    format!("the certificate ({}) {lapse}", credentials.leaf().called())
 }
 
 /// What to do about a certificate that is presented.

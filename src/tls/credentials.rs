@@ -72,9 +72,7 @@ pub struct Credentials {
 
 impl std::fmt::Debug for Credentials {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Credentials")
-            .field("subject", &self.leaf.subject().to_string())
-            .finish_non_exhaustive()
+        f.debug_struct("Credentials").field("subject", &self.leaf.called()).finish_non_exhaustive()
     }
 }
 
@@ -113,7 +111,7 @@ impl Credentials {
 }
 
 fn check_validity(leaf: &Certificate, now: UnixTime) -> Result<(), CredentialError> {
-    let subject = || leaf.subject().to_string();
+    let subject = || leaf.called().into_owned();
     let validity = leaf.validity();
     if now > validity.not_after {
         let ago = format!("{} ago", in_words(now.as_secs() - validity.not_after.as_secs()));
@@ -131,7 +129,7 @@ fn check_usage(leaf: &Certificate, side: Side) -> Result<(), CredentialError> {
     if leaf.is_meant_for(side) || leaf.is_meant_for_anything() {
         return Ok(());
     }
-    let (usage, subject) = (side.usage(), leaf.subject().to_string());
+    let (usage, subject) = (side.usage(), leaf.called().into_owned());
     let side = match side {
         Side::Client => "TLS client",
         Side::Server => "TLS server",
@@ -142,7 +140,7 @@ fn check_usage(leaf: &Certificate, side: Side) -> Result<(), CredentialError> {
 /// Whether the leaf certifies this key. As rustls' `CertifiedKey::keys_match` does it, but for certificates that
 /// webpki does not read too: X.509 version 1.
 fn check_key(leaf: &Certificate, key: &dyn SigningKey) -> Result<(), CredentialError> {
-    let subject = || leaf.subject().to_string();
+    let subject = || leaf.called().into_owned();
     // All keys of the provider tell theirs.
     let Some(public) = key.public_key() else { return Ok(()) };
     if Certificate::public_key(leaf.der())? == public {
@@ -173,7 +171,7 @@ fn is_point(compressed: &[u8], point: &[u8]) -> bool {
 /// What the other side will hold against a certificate that is shown to it, however right it is for us.
 #[must_use]
 pub fn likely_refused(leaf: &Certificate, side: Side) -> Option<String> {
-    let (subject, usage) = (leaf.subject(), side.usage());
+    let (subject, usage) = (leaf.called(), side.usage());
     let peer = match side {
         Side::Client => "servers",
         Side::Server => "clients",

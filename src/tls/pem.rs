@@ -44,6 +44,9 @@ pub enum PemError {
     /// DER that ends too early.
     #[error("its DER is cut off: it ends too early")]
     CutOff,
+    /// DER beside blocks of PEM: what is between or behind them would be missed.
+    #[error("it holds DER beside its PEM")]
+    Mixed,
     /// Certificates were wanted.
     #[error("it holds a private key but no certificate")]
     KeyInsteadOfCertificate,
@@ -72,6 +75,9 @@ impl PemError {
             Self::Foreign(format) => format.advice(),
             Self::Damaged(_, Damage::CommentedOut) => "remove the block, or the comment signs in front of it",
             Self::Damaged(..) | Self::CutOff => "copy it again, whole, from where it was issued",
+            Self::Mixed => {
+                "convert the part in DER (openssl x509 -inform DER -in FILE), and join what is PEM"
+            }
             Self::NotTrusted(..) => "take the settings off: openssl x509 -in FILE -out new.crt",
             _ => otherwise,
         }
@@ -213,6 +219,9 @@ impl Content {
             let text = String::from_utf8_lossy(&bytes);
             let blocks =
                 armor::blocks(&text).map_err(|(position, damage)| PemError::Damaged(position, damage))?;
+            if !blocks.is_empty() && has_der(&bytes) {
+                return Err(PemError::Mixed);
+            }
             if !blocks.is_empty() {
                 return blocks.into_iter().map(Part::of_block).collect::<Result<_, _>>().map(Self);
             }
@@ -293,6 +302,15 @@ fn from_der(bytes: &[u8]) -> Option<Result<Vec<Part>, PemError>> {
         rest = more;
     }
     Some(Ok(parts))
+}
+
+/// Whether DER of something known is anywhere in it.
+fn has_der(bytes: &[u8]) -> bool {
+    // Of no shorter length, nothing here is. In UTF-8 no such byte follows a letter.
+    let lengths = bytes.windows(2).enumerate().filter(|(_, it)| matches!(it, [der::SEQUENCE, 0x81..=0x83]));
+    lengths
+        .filter_map(|(at, _)| bytes.get(at..at + der::length(&bytes[at..])?))
+        .any(|it| Kind::of(it).is_some())
 }
 
 /// DER that says it has more bytes than there are: a length of two bytes or more that is near enough to be one, and

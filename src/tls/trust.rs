@@ -83,12 +83,23 @@ pub enum CaError {
     NoRoot,
 }
 
-/// Whether each of these can be in a list of the callers' CAs.
+/// Whether each of these is a CA, as Kong wants it of its `ca_certificates`.
+///
+/// # Errors
+/// What is wrong with the first that is none.
+pub fn check(cas: &[CertificateDer<'static>], now: UnixTime) -> Result<(), CaError> {
+    cas.iter().enumerate().try_for_each(|(index, der)| {
+        let certificate = caller_anchor(der, index + 1, now)?;
+        must_be_ca(&certificate, index + 1)
+    })
+}
+
+/// Whether each of these can be in a list of whose clients come in: a CA, or what a client signed itself.
 ///
 /// # Errors
 /// What is wrong with the first that cannot.
-pub fn check(cas: &[CertificateDer<'static>], now: UnixTime) -> Result<(), CaError> {
-    cas.iter().enumerate().try_for_each(|(index, der)| ca_certificate(der, index + 1, now).map(drop))
+pub fn check_callers(certificates: &[CertificateDer<'static>], now: UnixTime) -> Result<(), CaError> {
+    certificates.iter().enumerate().try_for_each(|(index, der)| caller_anchor(der, index + 1, now).map(drop))
 }
 
 /// Those that a server's chain can end at: CAs, and certificates that servers signed themselves.
@@ -123,25 +134,28 @@ fn server_anchor(der: &CertificateDer<'static>, number: usize, now: UnixTime) ->
 fn unusable(certificate: &Certificate, number: usize, error: &webpki::Error) -> CaError {
     CaError::Unusable {
         number,
-        subject: certificate.subject().to_string(),
+        subject: certificate.called().into_owned(),
         reason: cause::path(error).to_owned(),
     }
 }
 
-fn ca_certificate(
+fn caller_anchor(
     der: &CertificateDer<'static>,
     number: usize,
     now: UnixTime,
 ) -> Result<Certificate, CaError> {
     let certificate =
         Certificate::parse(der.clone()).map_err(|source| CaError::Malformed { number, source })?;
-    must_be_ca(&certificate, number)?;
+    // One of version 1 cannot say that it is none, and would count as a CA (`path::anchor`).
+    if !certificate.is_self_issued() || certificate.version() < 3 {
+        must_be_ca(&certificate, number)?;
+    }
     must_not_be_expired(&certificate, number, now)?;
     Ok(certificate)
 }
 
 fn must_be_ca(certificate: &Certificate, number: usize) -> Result<(), CaError> {
-    let subject = certificate.subject().to_string();
+    let subject = certificate.called().into_owned();
     match certificate.version() {
         _ if certificate.is_ca() => Ok(()),
         3.. => Err(CaError::NotACa { number, subject }),
@@ -155,7 +169,7 @@ fn must_not_be_expired(certificate: &Certificate, number: usize, now: UnixTime) 
         return Ok(());
     }
     let ago = in_words(now.as_secs() - not_after.as_secs());
-    Err(CaError::Expired { number, subject: certificate.subject().to_string(), ago })
+    Err(CaError::Expired { number, subject: certificate.called().into_owned(), ago })
 }
 
 #[cfg(test)]

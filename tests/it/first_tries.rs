@@ -68,6 +68,21 @@ fn two_self_signed_certificates_that_list_each_other_make_a_link() {
 }
 
 #[test]
+fn a_self_signed_client_that_is_no_ca_comes_in_where_it_is_listed() {
+    if !installed("openssl") {
+        return;
+    }
+    let (pki, echo) = (OpensslPki::with_leaves(Kind::P256), Echo::start());
+    let args =
+        ["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2"];
+    let named = ["-subj", "/CN=alone", "-keyout", "alone.key", "-out", "alone.crt"];
+    pki.run(&[&args[..], &named, &["-addext", "basicConstraints=critical,CA:FALSE"]].concat());
+    let gateway = gateway(&pki, &echo, "server", "alone.crt").start();
+    assert_eq!(curl_as(&pki, &gateway, "alone").status, 200);
+    assert_eq!(curl_as(&pki, &gateway, "client").status, 401);
+}
+
+#[test]
 fn another_self_signed_certificate_of_the_same_name_does_not_come_in() {
     if !installed("openssl") {
         return;
@@ -224,6 +239,10 @@ fn a_client_that_cannot_verify_our_kind_of_key_is_sent_handshake_failure() {
     for offered in [
         &["-tls1_3", "-sigalgs", "RSA-PSS+SHA256"][..],
         &["-tls1_2", "-sigalgs", "RSA-PSS+SHA256"],
+        &["-tls1_3", "-sigalgs", "ECDSA+SHA384"],
+        // The suites fit the key, and its curve does not.
+        &["-tls1_2", "-sigalgs", "ECDSA+SHA384"],
+        &["-tls1_2", "-sigalgs", "ed25519"],
         &["-tls1_2", "-cipher", "ECDHE-RSA-AES128-GCM-SHA256"],
     ] {
         let told = offer(offered);

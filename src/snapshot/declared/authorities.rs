@@ -40,7 +40,7 @@ impl DeclaredCas {
             let (lapse, is_in_force) = (dates.lapse(&certificate), dates.is_in_force(&certificate));
             match lapse {
                 Some(lapse) if lapsed < MOST => {
-                    let (place, subject) = (&ca.place, certificate.subject());
+                    let (place, subject) = (&ca.place, certificate.called());
                     let what = format!("{place}: the CA ({subject}) {lapse}, so it is left out");
                     dates.caution(said, what, "write the renewed one there, or remove it");
                     lapsed += 1;

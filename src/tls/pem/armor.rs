@@ -49,6 +49,9 @@ pub enum Damage {
     /// Somebody switched it off with a comment sign.
     #[error("is commented out")]
     CommentedOut,
+    /// Base64 of a certificate or key, or of PEM, outside of all blocks.
+    #[error("has neither BEGIN nor END, and what is there looks like base64 of a certificate or key")]
+    Bare,
     /// What is inside does not decode.
     #[error("is not base64 inside")]
     Base64,
@@ -97,6 +100,10 @@ pub(super) fn blocks(text: &str) -> Result<Vec<Block>, (Position, Damage)> {
         if is_commented_out(&text[before..begin.at]) {
             return damaged(Damage::CommentedOut);
         }
+        if let Some(at) = bare(&text[before..begin.at]) {
+            let line = Lines { text: &text, at: 0, line: 1 }.of(before + at);
+            return Err((Position { line, ..position }, Damage::Bare));
+        }
         if !begin.sound {
             return damaged(Damage::Boundary);
         }
@@ -117,12 +124,31 @@ pub(super) fn blocks(text: &str) -> Result<Vec<Block>, (Position, Damage)> {
         blocks.push(Block { position, label, encrypted, base64 });
         before = end.end;
     }
-    Ok(blocks)
+    // A text without any block may be base64 as a whole.
+    match bare(&text[before..]).filter(|_| !blocks.is_empty()) {
+        Some(at) => Err((Position { block: blocks.len() + 1, line: lines.of(before + at) }, Damage::Bare)),
+        None => Ok(blocks),
+    }
+}
+
+/// Where base64 of a certificate or key, or of PEM, begins in what stands between blocks.
+fn bare(between: &str) -> Option<usize> {
+    let is_base64 = |c: char| c.is_ascii_alphanumeric() || matches!(c, '+' | '/');
+    let mut at = 0;
+    between.split_inclusive(|c| !is_base64(c)).find_map(|run| {
+        let begins = at;
+        at += run.len();
+        let is_bare = run.len() > SHORTEST_BARE && BARE_BEGINS.iter().any(|first| run.starts_with(first));
+        is_bare.then_some(begins)
+    })
 }
 
 /// Text with its escapes undone: `\n` and the like of JSON, properties, env files and shells, and the
-/// percent signs of a URL or a form.
+/// percent signs of a URL or a form. What PowerShell appended in UTF-16 is text as well.
 pub(super) fn plain(text: &str) -> Cow<'_, str> {
+    if text.contains('\0') {
+        return plain(&text.replace('\0', "")).into_owned().into();
+    }
     let text = from_url(text);
     if !text.contains('\\') {
         return text;
@@ -303,6 +329,12 @@ impl Lines<'_> {
 }
 
 const DASHES: &str = "-----";
+
+/// Base64 of a DER SEQUENCE of 128 bytes or more, and of `-----BEGIN`.
+const BARE_BEGINS: [&str; 4] = ["MII", "MIG", "MIH", "LS0tLS1CRUdJTi"];
+
+/// More than a word of prose has, less than a line of base64.
+const SHORTEST_BARE: usize = 40;
 
 /// Longer than any that is known, with as many spaces again.
 const LONGEST_LABEL: usize = 64;

@@ -312,3 +312,28 @@ proptest! {
         let _ = revocation_list(&bytes);
     }
 }
+
+#[test]
+fn what_is_beside_blocks_is_read_or_named() {
+    let [first, second, _] = &*MADE;
+    let wide: Vec<u8> = second.encode_utf16().flat_map(u16::to_le_bytes).collect();
+    reads([first.as_bytes(), &[0xff, 0xfe], &wide].concat(), &[first, second]);
+    let body: String = second.lines().filter(|line| !line.starts_with('-')).collect::<Vec<_>>().join("\n");
+    let bare = |line: usize| {
+        format!(
+            "its PEM is damaged: block 2 (line {line}) has neither BEGIN nor END, and what is there looks like base64 of a certificate or key"
+        )
+    };
+    let line = first.lines().count() + 1;
+    refuses(format!("{first}{body}\n"), &bare(line));
+    refuses(format!("{first}<X509Certificate>{}</X509Certificate>", body.replace('\n', "")), &bare(line));
+    refuses(format!("{first}# the other\n{}\n", BASE64.encode(second)), &bare(line + 1));
+    refuses(format!("{first}{body}\n{first}"), &bare(line));
+    for mixed in [[first.as_bytes(), &der_of(second)].concat(), [&der_of(second), first.as_bytes()].concat()]
+    {
+        refuses(mixed, "it holds DER beside its PEM");
+    }
+    // Of what stands beside them rightly, nothing is meant.
+    let text = "Bag Attributes\n    localKeyID: 54 69 6D 65\nsubject=CN = MII\n  30:82:01:0a:02:82:01:01:00\n# Zertifikat für Köln\n";
+    reads(format!("{text}{first}{text}{second}{text}"), &[first, second]);
+}

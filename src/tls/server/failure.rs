@@ -27,9 +27,9 @@ pub fn handshake_failure(error: &std::io::Error) -> String {
         Error::PeerIncompatible(PeerIncompatible::NoSignatureSchemesInCommon) => {
             "the client cannot verify the kind of key in our certificate: no type of signature in common; a second certificate with the other kind, RSA beside ECDSA, would do".into()
         }
-        // In TLS 1.2 suites are for one kind of key.
+        // In TLS 1.2 suites are for one kind of key, and none is left where no type of signature fits it.
         Error::PeerIncompatible(PeerIncompatible::NoCipherSuitesInCommon) => {
-            "the client offers no cipher suite that we have, or in TLS 1.2 none for the kind of key in our certificate (RSA or ECDSA)".into()
+            "the client offers no cipher suite that we have, or in TLS 1.2 none for the key of our certificate: for its kind, RSA or ECDSA, with a type of signature that fits it".into()
         }
         Error::AlertReceived(alert) => format!(
             "the client refused our certificate or our TLS: it sent the alert {alert:?}; does it trust the CA of our server certificate?"

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use rustls::server::{ClientHello, ResolvesServerCert};
-use rustls::sign::CertifiedKey;
+use rustls::sign::{CertifiedKey, Signer, SigningKey};
+use rustls::{SignatureAlgorithm, SignatureScheme};
 
 use crate::tls::credentials::Credentials;
 use crate::tls::sni::ByName;
@@ -43,21 +44,42 @@ impl ResolvesServerCert for ByServerName {
     }
 }
 
-/// The first of our certificates whose key the client can verify: RSA beside ECDSA. If there is none, the first
-/// of all: only with a certificate in hand rustls finds out what is missing, and says so by the alert
-/// handshake_failure (RFC 8446 section 4.4.2.2); without one it sends access_denied.
+/// The first of our certificates whose key the client can verify: RSA beside ECDSA. If there is none, one that
+/// fits nothing: with it rustls sends the alert handshake_failure (RFC 8446 section 4.4.2.2); with none at all it
+/// would send access_denied, and with one that does not fit, in TLS 1.2, no alert.
 #[derive(Debug)]
-struct ByKeyType(Box<[Arc<CertifiedKey>]>);
+struct ByKeyType {
+    certified: Box<[Arc<CertifiedKey>]>,
+    unfit: Arc<CertifiedKey>,
+}
 
 impl ByKeyType {
     fn of(credentials: &[Credentials]) -> Self {
-        Self(credentials.iter().map(|credentials| Arc::clone(credentials.certified())).collect())
+        Self {
+            certified: credentials.iter().map(|credentials| Arc::clone(credentials.certified())).collect(),
+            unfit: Arc::new(CertifiedKey::new(Vec::new(), Arc::new(Unfit))),
+        }
     }
 }
 
 impl ResolvesServerCert for ByKeyType {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         let fits = |key: &&Arc<CertifiedKey>| key.key.choose_scheme(hello.signature_schemes()).is_some();
-        self.0.iter().find(fits).or_else(|| self.0.first()).cloned()
+        let unfit = || (!self.certified.is_empty()).then_some(&self.unfit);
+        self.certified.iter().find(fits).or_else(unfit).cloned()
+    }
+}
+
+/// A key that signs nothing: in TLS 1.2 no cipher suite is for its kind, in TLS 1.3 no type of signature.
+#[derive(Debug)]
+struct Unfit;
+
+impl SigningKey for Unfit {
+    fn choose_scheme(&self, _offered: &[SignatureScheme]) -> Option<Box<dyn Signer>> {
+        None
+    }
+
+    fn algorithm(&self) -> SignatureAlgorithm {
+        SignatureAlgorithm::Anonymous
     }
 }

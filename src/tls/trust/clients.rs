@@ -7,7 +7,7 @@ use rustls::pki_types::{CertificateDer, UnixTime};
 use super::anchors::{Anchors, Intermediates};
 use super::chain::{Case, Way};
 use super::reason::{Untrusted, sentence};
-use super::{CaError, ca_certificate, unusable};
+use super::{CaError, caller_anchor, unusable};
 use crate::identity::{PeerCertificate, Side};
 use crate::tls::verdicts::Verdicts;
 
@@ -33,10 +33,11 @@ pub struct ChainVerifier {
 }
 
 impl ChainVerifier {
-    /// Trusts the roots among `cas` (DER), and every one of them if `allow_partial_chain`.
+    /// Trusts the roots among `cas` (DER), and every one of them if `allow_partial_chain`. What a client signed
+    /// itself and is no CA stands for itself alone.
     ///
     /// # Errors
-    /// When one is not a CA, has expired at `now` or cannot be read; when no root is left.
+    /// When one is neither, has expired at `now` or cannot be read; when no root is left.
     pub fn new(
         cas: Vec<CertificateDer<'static>>,
         allow_partial_chain: bool,
@@ -44,7 +45,7 @@ impl ChainVerifier {
     ) -> Result<Self, CaError> {
         let (mut anchors, mut intermediates) = (Anchors::default(), Intermediates::default());
         for (index, der) in cas.into_iter().enumerate() {
-            let certificate = ca_certificate(&der, index + 1, now)?;
+            let certificate = caller_anchor(&der, index + 1, now)?;
             if allow_partial_chain || certificate.is_self_issued() {
                 let copy = certificate.clone();
                 anchors.add(certificate).map_err(|error| unusable(&copy, index + 1, &error))?;

@@ -6,7 +6,7 @@
 use rustls::pki_types::UnixTime;
 
 use super::chain::Case;
-use super::reason::{Why, short};
+use super::reason::{Why, called};
 use crate::identity::{Certificate, Side, Validity};
 use crate::tls::credentials::in_words;
 
@@ -18,7 +18,7 @@ pub(super) fn leaf(leaf: &Certificate) -> Result<(), String> {
     // Every cipher suite that is left is signed, so keyEncipherment and keyAgreement are of no use.
     Err(format!(
         "the certificate of {} may not sign a TLS handshake: its key usage lacks digitalSignature",
-        short(leaf.subject())
+        called(leaf)
     ))
 }
 
@@ -38,7 +38,7 @@ pub(super) fn intermediates(case: &Case<'_>, path: &[Certificate]) -> Result<(),
 
 /// What of the anchor is to be kept, at the end of this path.
 pub(super) fn anchor(case: &Case<'_>, path: &[Certificate], anchor: &Certificate) -> Result<(), String> {
-    let (who, leaf) = (|| short(anchor.subject()), || short(case.leaf.subject()));
+    let (who, leaf) = (|| called(anchor), || called(case.leaf));
     is_current(case, anchor)?;
     // One of version 1 cannot say that it is a CA, and was listed as one.
     if !anchor.is_ca() && anchor.version() == 3 {
@@ -82,15 +82,15 @@ fn may_certify(case: &Case<'_>, ca: &Certificate) -> Result<(), String> {
     }
     Err(format!(
         "the CA {} in the chain of {} may not issue certificates: its key usage lacks keyCertSign",
-        short(ca.subject()),
-        short(case.leaf.subject())
+        called(ca),
+        called(case.leaf)
     ))
 }
 
 /// An anchor may have expired since it was loaded; OpenSSL, and so Kong, does look.
 fn is_current(case: &Case<'_>, anchor: &Certificate) -> Result<(), String> {
     let seconds = |from: UnixTime, to: UnixTime| in_words(to.as_secs().saturating_sub(from.as_secs()));
-    let (validity, who) = (anchor.validity(), || (short(anchor.subject()), short(case.leaf.subject())));
+    let (validity, who) = (anchor.validity(), || (called(anchor), called(case.leaf)));
     if case.now > validity.not_after {
         let ((ca, leaf), ago) = (who(), seconds(validity.not_after, case.now));
         return Err(format!("the CA {ca} of the certificate of {leaf} expired {ago} ago"));
@@ -119,7 +119,7 @@ pub(super) fn itself(case: &Case<'_>) -> Result<(), Why> {
         return Err(webpki::Error::RequiredEkuNotFoundContext(missing).into());
     }
     if let Some(oid) = certificate.unknown_critical() {
-        let who = short(certificate.subject());
+        let who = called(certificate);
         let text =
             format!("the certificate of {who} has the critical extension {oid}, which is not known here");
         return Err(Why::Said(text));

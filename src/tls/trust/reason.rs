@@ -8,7 +8,7 @@ use thiserror::Error;
 use super::chain::Case;
 use super::constraints::not_evaluated;
 use super::limits::MAX_SENT;
-use crate::identity::{Certificate, DistinguishedName, Side};
+use crate::identity::{Certificate, Side};
 use crate::telemetry::cause;
 use crate::tls::credentials::in_words;
 
@@ -44,12 +44,17 @@ impl From<webpki::Error> for Why {
     }
 }
 
+/// A certificate as it is called in a sentence.
+pub(super) fn called(certificate: &Certificate) -> Cow<'_, str> {
+    short(certificate.called())
+}
+
 /// A name as it stands in a sentence: strangers may send 4096 bytes of it. It is ASCII.
-pub(super) fn short(name: &DistinguishedName) -> Cow<'_, str> {
+fn short(name: Cow<'_, str>) -> Cow<'_, str> {
     const MAX: usize = 200;
-    match name.as_str() {
-        text if text.len() <= MAX => Cow::Borrowed(text),
-        text => Cow::Owned(format!("{}…", text.get(..MAX).unwrap_or_default())),
+    match name.get(..MAX) {
+        Some(first) if name.len() > MAX => format!("{first}…").into(),
+        _ => name,
     }
 }
 
@@ -61,7 +66,7 @@ pub(super) fn explain(
     cas: &[Certificate],
     unreadable: &[(Certificate, webpki::Error)],
 ) -> Why {
-    let leaf = short(case.leaf.subject());
+    let leaf = called(case.leaf);
     // What could not be read may be what is missing.
     let missing = || {
         let is_issuer =
@@ -88,7 +93,7 @@ pub(super) fn explain(
             Why::Said(match beyond {
                 Some((ca, kinds)) => format!(
                     "the CA {} of the certificate of {leaf} has name constraints on {kinds}, which are not evaluated here: every certificate below it is refused, even where they are kept (docs/kong-compatibility.md, \"Different, on purpose\")",
-                    short(ca.subject())
+                    called(ca)
                 ),
                 None => format!(
                     "a name in the certificate of {leaf} is not permitted by the name constraints of a CA in its chain"
@@ -116,9 +121,9 @@ pub(super) fn explain(
 /// Of a certificate that webpki does not read at all.
 fn of_one(error: &webpki::Error, certificate: &Certificate, case: &Case<'_>) -> String {
     let whose = match certificate.der() == case.leaf.der() {
-        true => format!("the certificate of {}", short(certificate.subject())),
+        true => format!("the certificate of {}", called(certificate)),
         false => {
-            format!("the CA {} in the chain of {}", short(certificate.subject()), short(case.leaf.subject()))
+            format!("the CA {} in the chain of {}", called(certificate), called(case.leaf))
         }
     };
     match error {
@@ -139,7 +144,7 @@ fn of_one(error: &webpki::Error, certificate: &Certificate, case: &Case<'_>) -> 
 /// Everything else, as a sentence.
 pub(super) fn sentence(why: &Why, leaf: &Certificate, side: Side) -> Untrusted {
     let (subject, who) = (
-        short(leaf.subject()),
+        called(leaf),
         match side {
             Side::Client => "client",
             Side::Server => "server",
@@ -152,7 +157,7 @@ pub(super) fn sentence(why: &Why, leaf: &Certificate, side: Side) -> Untrusted {
     let unknown = || {
         format!(
             "the certificate of {subject} was issued by {}, which does not lead to any CA in mtls-auth's list",
-            short(leaf.issuer())
+            short(leaf.issuer().as_str().into())
         )
     };
     Untrusted(Arc::from(match error {

@@ -81,3 +81,19 @@ fn the_cas_of_a_path_are_told_whether_sent_or_listed() {
     let accepted = partial.verify(&peer, UnixTime::now()).unwrap();
     assert_eq!(partial.issuers(&peer, &accepted).collect::<Vec<_>>(), [&middle.der]);
 }
+
+#[test]
+fn a_client_that_signed_itself_and_is_no_ca_vouches_for_itself_alone() {
+    let params = leaf(&|params| params.is_ca = IsCa::ExplicitNoCa);
+    let key = KeyPair::generate().unwrap();
+    let listed = params.self_signed(&key).unwrap().der().clone();
+    let twin = params.self_signed(&KeyPair::generate().unwrap()).unwrap().der().clone();
+    let below = Ca { der: listed.clone(), issuer: Issuer::new(params, key) }.leaf(&as_it_is);
+    check(&[&listed], &[&listed], None);
+    for judged in [as_client(&[&listed], &[&twin]), as_server(&[&listed], &[&twin])] {
+        assert!(judged.is_err());
+    }
+    check(&[&listed], &[&below], Some("which is listed and is no CA"));
+    let error = super::super::check(std::slice::from_ref(&listed), UnixTime::now()).unwrap_err();
+    assert_eq!(error.to_string(), "certificate 1 (CN=peer) is no CA: its basic constraints lack CA:TRUE");
+}

@@ -210,3 +210,19 @@ fn an_intermediate_that_is_not_read_is_named() {
         Some("the CA CN=middle in the chain of CN=peer has the critical extension 1.2.3, which is not known");
     check(&[&root.der], &[&middle.leaf(&as_it_is), &middle.der], told);
 }
+
+#[test]
+fn a_certificate_without_a_subject_is_called_by_its_alternative_names() {
+    let (root, other) = (Ca::root("root", &as_it_is), Ca::root("other", &as_it_is));
+    let nameless =
+        |params: &mut CertificateParams| params.distinguished_name = rcgen::DistinguishedName::new();
+    let why = as_client(&[&root.der], &[&other.leaf(&nameless)]).unwrap_err();
+    assert!(why.starts_with("the certificate of peer.example was issued by CN=other"), "{why}");
+    let without_names = |params: &mut CertificateParams| {
+        nameless(params);
+        params.subject_alt_names.clear();
+        params.serial_number = Some(vec![0x4d, 0x2a].into());
+    };
+    let why = as_client(&[&root.der], &[&other.leaf(&without_names)]).unwrap_err();
+    assert!(why.starts_with("the certificate of serial number 4D2A was issued by CN=other"), "{why}");
+}
