@@ -11,6 +11,7 @@ mod contents;
 mod dates;
 mod declared;
 mod files;
+mod kept;
 mod listener;
 mod rest;
 mod service;
@@ -81,8 +82,21 @@ impl Snapshot {
     }
 
     /// The next one, while this one is in force. What has lapsed since, and is not replaced, goes on.
+    /// Where one part cannot be loaded, the others are all the same, beside its last good one: see
+    /// [`Snapshot::kept`].
     fn again(&self, config: &Config, contents: Contents, now: UnixTime) -> Result<Self, Problems> {
-        Self::read(config, Dates::again(now, Arc::clone(&self.judged.used)), contents)
+        let dates = || Dates::again(now, Arc::clone(&self.judged.used));
+        Self::read(config, dates(), contents.clone()).or_else(|problems| {
+            let dates = dates().keeping(self.judged.parts.clone());
+            let mut next = Self::read(config, dates, contents).map_err(|_| problems)?;
+            next.contents = next.contents.with(&self.contents, &next.judged.kept.paths);
+            Ok(next)
+        })
+    }
+
+    /// Why parts of it are those of the snapshot before.
+    fn kept(&self) -> &Problems {
+        &self.judged.kept.problems
     }
 
     fn read(config: &Config, dates: Dates, contents: Contents) -> Result<Self, Problems> {
@@ -129,7 +143,12 @@ impl Snapshot {
 /// What the settings alone describe: one route, for everything, to `upstream_url`.
 fn settled(config: &Config, dates: &Dates) -> Result<Declared, Problems> {
     let mut problems = Problems::default();
-    let policy = problems.collect(access::policy(&config.access, &config.forwarding.identity_headers, dates));
+    let policy = dates.part(
+        |parts| &mut parts.policy,
+        files::of_callers(&config.access),
+        || access::policy(&config.access, &config.forwarding.identity_headers, dates).map(Arc::new),
+    );
+    let policy = problems.collect(policy);
     let service = match &config.upstream {
         Some(upstream) => problems.collect(service::service(upstream, dates)),
         None => None,
@@ -140,7 +159,7 @@ fn settled(config: &Config, dates: &Dates) -> Result<Declared, Problems> {
     Ok(Declared {
         routes: vec![Route::everything(0, 0)],
         services: vec![Arc::new(service)],
-        policies: vec![Arc::new(policy)],
+        policies: vec![policy],
         gate: None,
         names,
         cautions: Vec::new(),

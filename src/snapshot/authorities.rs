@@ -16,7 +16,6 @@ use crate::tls::trust::CaError;
 pub(super) struct Authorities<'a> {
     valid: Vec<Certificate>,
     lapsed: Vec<Lapsed<'a>>,
-    advice: &'static str,
 }
 
 /// One that cannot be used now.
@@ -65,7 +64,7 @@ impl<'a> Authorities<'a> {
                 }
             }
         }
-        if problems.is_empty() { Ok(Self { valid, lapsed, advice }) } else { Err(problems) }
+        if problems.is_empty() { Ok(Self { valid, lapsed }) } else { Err(problems) }
     }
 
     /// Makes something of those that are valid. Where that is not enough, those that were in force until now
@@ -97,8 +96,10 @@ impl<'a> Authorities<'a> {
             self.tell(dates, |lapsed| if goes_on(&lapsed) { GOES_ON } else { LEFT_OUT });
             return Ok(made);
         }
-        let problem =
-            |lapsed: &Lapsed<'_>| Problem::new(lapsed.said, lapsed.to_string(), self.advice).that_may_heal();
+        let problem = |lapsed: &Lapsed<'_>| {
+            let advice = ca_lapse_advice(lapsed.lapse);
+            Problem::new(lapsed.said, lapsed.to_string(), advice).that_may_heal()
+        };
         Err(self.lapsed.iter().map(problem).collect())
     }
 
@@ -112,6 +113,14 @@ impl<'a> Authorities<'a> {
             }
             dates.caution(of_one[0].said, what, "put the renewed one there, or remove it");
         }
+    }
+}
+
+/// What to do about a CA where nothing valid is beside it.
+pub(super) fn ca_lapse_advice(lapse: Lapse) -> &'static str {
+    match lapse {
+        Lapse::Expired(_) => "put the CA's renewed certificate there",
+        Lapse::NotYetValid(_) => "check this host's clock, or add the CA's certificate that is valid now",
     }
 }
 

@@ -56,6 +56,16 @@ impl Contents {
         Self(files::named_by(config).into_iter().enumerate().map(look).collect())
     }
 
+    /// The same, but of the files at `kept` what `before` tells.
+    pub(super) fn with(self, before: &Self, kept: &[PathBuf]) -> Self {
+        let is_known = |path: &Path| before.0.iter().find(|known| known.path == path);
+        let of_each = self.0.into_iter().filter_map(|looked| match kept.contains(&looked.path) {
+            true => is_known(&looked.path).cloned(),
+            false => Some(looked),
+        });
+        Self(of_each.collect())
+    }
+
     /// Whether the same files hold the same.
     pub(super) fn is_same(&self, other: &Self) -> bool {
         let each =

@@ -7,12 +7,14 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashSet;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use rustls::pki_types::UnixTime;
 
-use crate::config::{Caution, Said};
+use super::kept::{Kept, LastGood};
+use crate::config::{Caution, Problems, Said};
 use crate::identity::{Certificate, Fingerprint};
 use crate::tls::lapse::Lapse;
 
@@ -33,6 +35,10 @@ pub(super) struct Dates {
     lapsed: RefCell<HashSet<Fingerprint>>,
     until: Cell<Option<UnixTime>>,
     cautions: RefCell<Vec<Caution>>,
+    /// What stands in for parts that cannot be loaded; `None`: nothing does.
+    last_good: Option<LastGood>,
+    parts: RefCell<LastGood>,
+    kept: RefCell<Kept>,
 }
 
 /// What a [`Dates`] has seen.
@@ -46,6 +52,10 @@ pub(super) struct Judged {
     pub(super) until: Option<UnixTime>,
     /// What was left out, goes on for want of something better, or is valid and will be refused by others.
     pub(super) cautions: Vec<Caution>,
+    /// What the next loading may keep.
+    pub(super) parts: LastGood,
+    /// What was kept in this one.
+    pub(super) kept: Kept,
 }
 
 impl Dates {
@@ -57,7 +67,45 @@ impl Dates {
     /// While these are in force.
     pub(super) fn again(now: UnixTime, in_force: Fingerprints) -> Self {
         let (used, lapsed, cautions) = (RefCell::default(), RefCell::default(), RefCell::default());
-        Self { now, in_force, used, lapsed, until: Cell::default(), cautions }
+        let (parts, kept) = (RefCell::default(), RefCell::default());
+        Self { now, in_force, used, lapsed, until: Cell::default(), cautions, last_good: None, parts, kept }
+    }
+
+    /// The same, with a stand-in for each part that cannot be loaded.
+    pub(super) fn keeping(self, last_good: LastGood) -> Self {
+        Self { last_good: Some(last_good), ..self }
+    }
+
+    /// For a loading that is thrown away, if parts are kept in this one.
+    pub(super) fn trial(&self) -> Option<Self> {
+        let last_good = self.last_good.clone()?;
+        Some(Self::again(self.now, Arc::clone(&self.in_force)).keeping(last_good))
+    }
+
+    /// Loads one part, which is read from the files at `paths`, or keeps its last good one.
+    ///
+    /// # Errors
+    /// What is wrong with it, where none is kept.
+    pub(super) fn part<T: Clone>(
+        &self,
+        slot: fn(&mut LastGood) -> &mut Option<T>,
+        paths: impl IntoIterator<Item = PathBuf>,
+        load: impl FnOnce() -> Result<T, Problems>,
+    ) -> Result<T, Problems> {
+        let part = match load() {
+            Ok(part) => part,
+            Err(problems) => {
+                let last_good = self.last_good.clone().and_then(|mut parts| slot(&mut parts).take());
+                let Some(part) = last_good else { return Err(problems) };
+                let mut kept = self.kept.borrow_mut();
+                kept.problems.append(problems);
+                kept.paths.extend(paths);
+                self.used.borrow_mut().extend(self.in_force.iter().copied());
+                part
+            }
+        };
+        *slot(&mut self.parts.borrow_mut()) = Some(part.clone());
+        Ok(part)
     }
 
     /// Why this certificate cannot be used now, if it cannot.
@@ -117,6 +165,8 @@ impl Dates {
             lapsed: self.lapsed.into_inner(),
             until: self.until.get(),
             cautions: self.cautions.into_inner(),
+            parts: self.parts.into_inner(),
+            kept: self.kept.into_inner(),
         }
     }
 }

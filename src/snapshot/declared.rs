@@ -60,9 +60,25 @@ impl Declared {
     /// # Errors
     /// All problems of the file, or else all of what is in it.
     pub(super) fn load(config: &Config, source: &DeclarativeSource, dates: &Dates) -> Result<Self, Problems> {
-        let model = declarative::read(source)?;
+        let read = || {
+            let model = Arc::new(declarative::read(source)?);
+            if let Some(trial) = dates.trial() {
+                Self::of(&model, config, source, &trial)?;
+            }
+            Ok(model)
+        };
+        let model = dates.part(|parts| &mut parts.model, source.files(), read)?;
+        Self::of(&model, config, source, dates)
+    }
+
+    fn of(
+        model: &Model,
+        config: &Config,
+        source: &DeclarativeSource,
+        dates: &Dates,
+    ) -> Result<Self, Problems> {
         let cas = DeclaredCas::judge(&model.ca_certificates, source.said(), dates);
-        Loading { model: &model, config, source, dates, cas }.load()
+        Loading { model, config, source, dates, cas }.load()
     }
 }
 

@@ -10,9 +10,10 @@ use std::path::{Path, PathBuf};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 use super::dates::Dates;
+use super::kept::LastGood;
 
 use crate::config::{
-    CaFiles, Config, CredentialFiles, DeclarativeSource, Problem, Problems, Reference, Said, is_passing,
+    self, CaFiles, Config, CredentialFiles, DeclarativeSource, Problem, Problems, Reference, Said, is_passing,
 };
 use crate::identity::Certificate;
 use crate::telemetry::cause;
@@ -37,12 +38,23 @@ pub(super) fn named_by(config: &Config) -> Vec<PathBuf> {
     let cas = config.access.mtls_auth.iter().map(|auth| &auth.ca_certificates);
     let cas = cas.chain(upstream.map(|tls| &tls.ca_certificates));
     let said = credentials.flat_map(|files| [&files.cert, &files.key]).chain(cas.flat_map(CaFiles::own));
+    let declarative = config.declarative.iter().flat_map(DeclarativeSource::files);
+    paths(said.chain(&config.access.revocation.crl_files)).into_iter().chain(declarative).collect()
+}
+
+/// The files of the callers' CAs, and of their CRLs.
+pub(super) fn of_callers(access: &config::Access) -> Vec<PathBuf> {
+    let cas = access.mtls_auth.iter().flat_map(|auth| auth.ca_certificates.own());
+    paths(cas.chain(&access.revocation.crl_files))
+}
+
+/// Those of these values that are paths.
+pub(super) fn paths<'a>(said: impl IntoIterator<Item = &'a Said>) -> Vec<PathBuf> {
     let path = |said| match Reference::of(said) {
         Reference::Path(path) => Some(path),
         Reference::Text(_) | Reference::Quoted | Reference::Vault => None,
     };
-    let declarative = config.declarative.iter().flat_map(DeclarativeSource::files);
-    said.chain(&config.access.revocation.crl_files).filter_map(path).chain(declarative).collect()
+    said.into_iter().filter_map(path).collect()
 }
 
 /// Every certificate of a set of CAs that can be read, whatever its dates.
@@ -58,6 +70,19 @@ pub(super) fn every(cas: &CaFiles) -> Vec<CertificateDer<'static>> {
 /// # Errors
 /// What is wrong with each of them; of those that have lapsed, where nothing else is there.
 pub(super) fn credentials(
+    all: &[CredentialFiles],
+    side: Side,
+    dates: &Dates,
+) -> Result<Vec<Credentials>, Problems> {
+    let slot: fn(&mut LastGood) -> &mut Option<Vec<Credentials>> = match side {
+        Side::Server => |parts| &mut parts.listeners,
+        Side::Client => |parts| &mut parts.client,
+    };
+    let said = all.iter().flat_map(|files| [&files.cert, &files.key]);
+    dates.part(slot, paths(said), || valid_credentials(all, side, dates))
+}
+
+fn valid_credentials(
     all: &[CredentialFiles],
     side: Side,
     dates: &Dates,

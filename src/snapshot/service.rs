@@ -232,9 +232,12 @@ fn trust_of(tls: &UpstreamTls, dates: &Dates) -> Result<ServerTrust, Problems> {
 /// Only what can be an anchor: bundles with everybody's CAs in them hold more than that.
 pub(super) fn upstream_cas(cas: &CaFiles, dates: &Dates) -> Result<Arc<Anchors>, Problems> {
     let advice = "give the CA that issued the upstream's certificate";
-    let found =
-        Authorities::read(cas, Side::Server, dates, advice, |found| trust::usable(found, DATES_ASIDE))?;
-    found.trust(dates, |cas| Ok(Arc::new(Anchors::of_servers(cas))))
+    let load = || {
+        let usable = |found| trust::usable(found, DATES_ASIDE);
+        Authorities::read(cas, Side::Server, dates, advice, usable)?
+            .trust(dates, |cas| Ok(Arc::new(Anchors::of_servers(cas))))
+    };
+    dates.part(|parts| &mut parts.upstream_cas, files::paths(cas.own()), load)
 }
 
 #[cfg(test)]

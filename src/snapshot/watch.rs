@@ -149,9 +149,12 @@ impl Watcher {
         let what = self.what;
         let is_replaced = !snapshot.contents.is_same(&before.contents);
         let is_judged_anew = !snapshot.judged.is_same(&before.judged);
-        let refused = self.refused.take();
-        self.told.clear();
-        self.rest.taken_over(now);
+        let kept = snapshot.kept().clone();
+        let refused = if kept.is_empty() { self.refused.take() } else { None };
+        if kept.is_empty() {
+            self.told.clear();
+            self.rest.taken_over(now);
+        }
         let known: BTreeSet<_> =
             before.cautions.iter().map(|caution| timeless(&caution.to_string())).collect();
         let cautions = snapshot.cautions.iter().map(ToString::to_string);
@@ -169,11 +172,19 @@ impl Watcher {
         });
         let after = after.unwrap_or_default();
         match () {
+            () if is_replaced && !kept.is_empty() => {
+                tracing::info!("{what} were replaced: those of them that are good are in force");
+            }
+            () if !kept.is_empty() => {}
             () if is_replaced => tracing::info!("{what} were replaced: the new ones are in force{after}"),
             () if has_more => tracing::info!("{what} that were not valid before are in force{after}"),
             () if asked && !is_judged_anew => tracing::info!("looked at all files: nothing changed"),
             () if asked => tracing::info!("looked at all files: what is valid of them was judged anew"),
             () => {}
+        }
+        if !kept.is_empty() {
+            self.refuse(&kept, now);
+            self.rest.tried_in_vain(now);
         }
     }
 

@@ -90,7 +90,7 @@ fn where_no_ca_of_the_callers_is_valid_the_start_fails_for_now() {
     root(&pki, "late", Validity::expired());
     let setup = gateway(&pki, echo.address).env("MTLS_AUTH_CA_CERTIFICATES", pki.path("late.crt"));
     let line = refused_for_now(setup);
-    assert!(line.contains("certificate 1 (CN=late) expired 24 hours ago; give the CA"), "{line}");
+    assert!(line.contains("certificate 1 (CN=late) expired 24 hours ago; put the CA's renewed"), "{line}");
 }
 
 #[test]
@@ -208,7 +208,8 @@ fn a_declarative_file_whose_cas_have_all_expired_fails_for_now() {
         let list = two_routes("late.crt", OTHER_ID, OTHER_ID);
         list.replace(&format!(", plugins: [{}]}}\n  - {{name: b", mtls_auth(OTHER_ID)), "}\n  - {name: b")
     }));
-    assert!(line.contains("nothing is left of them that is valid now"), "{line}");
+    let why = "nothing is left of them that is valid now: ca_certificates[1] (line ";
+    assert!(line.contains(why) && line.contains(") expired 24 hours ago; write a CA"), "{line}");
 }
 
 #[test]

@@ -68,6 +68,8 @@ mod http;
 #[cfg(has_clients)]
 mod identity_headers;
 #[cfg(has_clients)]
+mod independence;
+#[cfg(has_clients)]
 mod kong_conf;
 #[cfg(has_clients)]
 mod kong_names;

@@ -155,8 +155,11 @@ impl<'a> Judges<'a> {
         let (closed, open): (Vec<_>, Vec<_>) = doors.partition(|(.., is_closed)| *is_closed);
         let was_in_force = |fields: &MtlsAuthFields| loading.cas.was_in_force(&fields.ca_certificates);
         let goes_on = !open.is_empty() || closed.iter().any(|(_, fields, _)| was_in_force(fields));
-        for (place, ..) in closed {
-            let what = "config.ca_certificates: nothing is left of them that is valid now";
+        for (place, fields, _) in closed {
+            let mut what = "config.ca_certificates: nothing is left of them that is valid now".to_owned();
+            if let Some((at, lapse)) = loading.cas.first_lapsed(&fields.ca_certificates) {
+                what += &format!(": {} {lapse}", loading.model.ca_certificates[at].place);
+            }
             let advice = "write a CA that is valid into the file, and name it there";
             match goes_on {
                 true => {

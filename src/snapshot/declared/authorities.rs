@@ -74,6 +74,11 @@ impl DeclaredCas {
         DeclaredTrust { cas, is_closed: false }
     }
 
+    /// The first at these positions that is not valid now, and why.
+    pub(super) fn first_lapsed(&self, positions: &[usize]) -> Option<(usize, Lapse)> {
+        positions.iter().find_map(|at| Some((*at, self.0[*at].lapse?)))
+    }
+
     /// Whether one at these positions was in use until now.
     pub(super) fn was_in_force(&self, positions: &[usize]) -> bool {
         positions.iter().any(|at| self.0[*at].is_in_force)
