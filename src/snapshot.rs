@@ -175,9 +175,14 @@ pub fn examine(files: &Files, now: UnixTime) -> Problems {
 fn examine_at(files: &Files, dates: &Dates) -> Problems {
     let mut problems = Problems::default();
     problems.collect(files::credentials(&files.listeners, Side::Server, dates));
-    if let Some(cas) = &files.callers {
+    let callers = files.callers.as_ref().filter(|cas| {
         let read = access::caller_cas(cas, dates);
-        problems.collect(read.and_then(|cas| cas.trust(dates, |_| Ok(()))));
+        problems.collect(read.and_then(|cas| cas.trust(dates, |_| Ok(())))).is_some()
+    });
+    match callers.filter(|_| files.declared.is_none()) {
+        Some(cas) => drop(problems.collect(access::crl_files(&files.crls, || files::every(cas), dates))),
+        // Of which CAs they are to be cannot be told.
+        None => files.crls.iter().for_each(|crl| drop(problems.note(files::revocation_lists(crl)))),
     }
     if let Some(cas) = &files.upstream {
         problems.collect(service::upstream_cas(cas, dates));

@@ -6,7 +6,8 @@
 use super::compile::as_far_as_told;
 use super::credentials::{CaFiles, CredentialFiles};
 use super::mode::Mode;
-use super::problem::Problems;
+use super::problem::{Problems, Said};
+use super::reference::Reference;
 use super::settings::Settings;
 use super::source::{self, Layers};
 use super::target::Target;
@@ -20,6 +21,8 @@ pub struct Files {
     pub listeners: Vec<CredentialFiles>,
     /// The CAs of the callers.
     pub callers: Option<CaFiles>,
+    /// The CRLs of the callers' CAs.
+    pub crls: Vec<Said>,
     /// Presented to the upstream.
     pub client: Option<CredentialFiles>,
     /// The CAs of the upstream.
@@ -33,8 +36,12 @@ impl Files {
     pub fn named(layers: &Layers) -> Self {
         let (settings, mode, _) = source::lenient(layers);
         let ca_certificates = settings.access.mtls_auth_ca_certificates.as_ref();
-        let mut files =
-            Self { callers: ca_certificates.and_then(|said| access::cas(said).ok()), ..Self::default() };
+        let crls = settings.revocation.mtls_auth_crl_files.as_ref();
+        let mut files = Self {
+            callers: ca_certificates.and_then(|said| access::cas(said).ok()),
+            crls: crls.map(Reference::list).unwrap_or_default(),
+            ..Self::default()
+        };
         // The problems of these settings were told already.
         let mut told = Problems::default();
         if listens_with_tls(&settings) {
@@ -65,6 +72,7 @@ impl Files {
         Self {
             listeners: config.server_tls.iter().flat_map(|tls| tls.credentials.clone()).collect(),
             callers: config.access.mtls_auth.as_ref().map(|auth| auth.ca_certificates.clone()),
+            crls: config.access.revocation.crl_files.clone(),
             client: tls.and_then(|tls| tls.credentials.clone()),
             upstream: tls.filter(|tls| tls.verify).map(|tls| &tls.ca_certificates).filter(named).cloned(),
             declared: None,

@@ -21,9 +21,9 @@ pub(super) struct RevocationSettings {
     #[arg(long, value_name = "SKIP|IGNORE_CA_ERROR|STRICT", default_value = "SKIP")]
     pub(super) mtls_auth_revocation_check_mode: Said,
 
-    /// CRLs of the callers' CAs: a comma list of paths, PEM or DER. They are asked before any OCSP
-    /// responder or CRL server, and read again when they change. One that is out of date still shows who
-    /// is revoked, and no longer who is good.
+    /// CRLs of the callers' CAs: a comma list of paths, DER or PEM, which may hold several. They are asked
+    /// before any OCSP responder or CRL server, and read again when they change. One that is out of date
+    /// still shows who is revoked, and no longer who is good.
     #[arg(long, value_name = "PATHS")]
     pub(super) mtls_auth_crl_files: Option<Said>,
 

@@ -7,7 +7,7 @@ use rustls::pki_types::{CertificateDer, UnixTime};
 use super::authorities::Authorities;
 use super::dates::{DATES_ASIDE, Dates};
 use super::files;
-use crate::config::{self, CaFiles, Problem, Problems};
+use crate::config::{self, CaFiles, Problem, Problems, Said};
 use crate::identity::HeaderFormat;
 use crate::policy::{Lookup, MtlsAuth, Policy};
 use crate::tls::credentials::Side;
@@ -57,31 +57,31 @@ fn revocation(
     cas: &CaFiles,
     dates: &Dates,
 ) -> Result<Option<Arc<Fetching>>, Problems> {
-    let lists = crl_files(said, || files::every(cas), dates)?;
+    let lists = crl_files(&said.crl_files, || files::every(cas), dates)?;
     Ok(fetching(said, &Arc::new(lists)))
 }
 
 /// The CRL files of the settings, each of which must be a list of one of these CAs. One that is out of date
 /// still says who is revoked.
 pub(super) fn crl_files(
-    said: &config::Revocation,
+    said: &[Said],
     cas: impl FnOnce() -> Vec<CertificateDer<'static>>,
     dates: &Dates,
 ) -> Result<CrlFiles, Problems> {
-    if said.crl_files.is_empty() {
+    if said.is_empty() {
         return Ok(CrlFiles::default());
     }
     let mut lists = CrlFiles::of(&cas());
     let mut problems = Problems::default();
-    for list in &said.crl_files {
-        let unusable = |error: CrlError| Problem::new(list, error.to_string(), LISTS_ADVICE);
-        let added =
-            files::revocation_list(list).and_then(|der| lists.add(&der, dates.now()).map_err(unusable));
-        let Some(added) = problems.note(added) else { continue };
-        dates.changes_at(added.changes_at);
-        if let Some(reason) = added.not_current {
-            let what = format!("{reason}; it says who is revoked, and no longer who is good");
-            dates.caution(list, what, "put the CA's current CRL there");
+    for file in said {
+        for der in problems.note(files::revocation_lists(file)).into_iter().flatten() {
+            let unusable = |error: CrlError| Problem::new(file, error.to_string(), LISTS_ADVICE);
+            let Some(added) = problems.note(lists.add(&der, dates.now()).map_err(unusable)) else { continue };
+            dates.changes_at(added.changes_at);
+            if let Some(reason) = added.not_current {
+                let what = format!("{reason}; it says who is revoked, and no longer who is good");
+                dates.caution(file, what, "put the CA's current CRL there");
+            }
         }
     }
     if problems.is_empty() { Ok(lists) } else { Err(problems) }

@@ -215,9 +215,9 @@ pub(super) fn authorities(said: &Said, sides: &[Side]) -> Result<Vec<Certificate
     })
 }
 
-/// The revocation list (DER) that `said` refers to.
-pub(super) fn revocation_list(said: &Said) -> Result<Vec<u8>, Problem> {
-    pem::revocation_list(&bytes(said, MAX_LIST_BYTES)?).map_err(|error| {
+/// The revocation lists (DER) that `said` refers to.
+pub(super) fn revocation_lists(said: &Said) -> Result<Vec<Vec<u8>>, Problem> {
+    pem::revocation_lists(&bytes(said, MAX_LIST_BYTES)?).map_err(|error| {
         let advice = error.advice("give a CRL, in DER or with -----BEGIN X509 CRL-----");
         Problem::new(said, error.to_string(), advice)
     })

@@ -53,6 +53,9 @@ pub enum PemError {
     /// A key was wanted.
     #[error("it holds a certificate but no private key")]
     CertificateInsteadOfKey,
+    /// A list was wanted.
+    #[error("it holds no revocation list")]
+    NoCrl,
     /// Two keys where one is wanted.
     #[error("it holds more than one private key")]
     SeveralKeys,
@@ -132,17 +135,15 @@ pub fn authorities(bytes: &[u8], sides: &[Side]) -> Result<Vec<CertificateDer<'s
     if found.is_empty() { Err(instead.unwrap_or(PemError::SomethingElse)) } else { Ok(found) }
 }
 
-/// The one revocation list in `bytes` (`-----BEGIN X509 CRL-----`, or DER), as DER.
+/// The revocation lists (DER) in `bytes`: one in DER, or any number in PEM, as nginx reads `ssl_crl`.
 ///
 /// # Errors
-/// When there is none, or more than one.
-pub fn revocation_list(bytes: &[u8]) -> Result<Vec<u8>, PemError> {
+/// When there is none, or any block is damaged or not known.
+pub fn revocation_lists(bytes: &[u8]) -> Result<Vec<Vec<u8>>, PemError> {
     let content = Content::of(bytes)?;
-    let mut lists = content.0.into_iter().filter(|part| part.kind == Some(Kind::Crl));
-    match (lists.next(), lists.next()) {
-        (Some(list), None) => Ok(list.der),
-        _ => Err(PemError::SomethingElse),
-    }
+    let lists = content.0.into_iter().filter(|part| part.kind == Some(Kind::Crl));
+    let lists: Vec<_> = lists.map(|part| part.der).collect();
+    if lists.is_empty() { Err(PemError::NoCrl) } else { Ok(lists) }
 }
 
 /// The private key in `bytes`: PKCS#8, PKCS#1 (RSA) or SEC1 (EC).

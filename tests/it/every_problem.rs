@@ -20,6 +20,7 @@ const BROKEN: &[(&str, &str, usize)] = &[
     ("ACL_HIDE_GROUPS_HEADER", "maybe", 2),
     ("AUTHENTICATE_BEFORE_ROUTING", "maybe", 1),
     ("MTLS_AUTH_REVOCATION_CHECK_MODE", "LAX", 1),
+    ("MTLS_AUTH_CRL_FILES", "/no/such.crl", 1),
     ("MTLS_AUTH_REVOCATION_HOSTS", "http://a/", 1),
     ("MTLS_AUTH_HTTP_TIMEOUT", "soon", 1),
     ("MTLS_AUTH_CERT_CACHE_TTL", "soon", 1),
@@ -101,4 +102,33 @@ fn a_broken_kong_yml_hides_no_broken_file() {
         .env("DECLARATIVE_CONFIG", pki.write("kong.yml", FILE))
         .refused();
     assert_eq!(refused.lines().len(), 5, "{}", refused.text);
+}
+
+#[test]
+fn a_crl_that_is_none_is_told_beside_whatever_else_is_wrong() {
+    let pki = Pki::new();
+    let gateway = || {
+        Setup::new("gateway")
+            .env("PROXY_LISTEN", "127.0.0.1:0 ssl")
+            .env("SSL_CERT", pki.path("server.crt"))
+            .env("SSL_CERT_KEY", pki.path("server.key"))
+            .env("MTLS_AUTH_CA_CERTIFICATES", pki.path("ca.crt"))
+            .env("MTLS_AUTH_REVOCATION_CHECK_MODE", "STRICT")
+            .env("MTLS_AUTH_CRL_FILES", pki.path("ca.crt"))
+            .env("UPSTREAM_URL", "http://127.0.0.1:1")
+    };
+    for (variable, wrong) in [
+        ("RETRIES", "-1"),
+        ("MTLS_AUTH_CA_CERTIFICATES", "/no/ca.crt"),
+        ("MTLS_AUTH_REVOCATION_CHECK_MODE", "LAX"),
+        ("SSL_CERT", "/no/server.crt"),
+        ("CONFIG", "/no/kong.conf"),
+    ] {
+        let refused = gateway().env(variable, wrong).refused();
+        let told = |of: &str| refused.lines().iter().filter(|line| line.contains(of)).count();
+        assert_eq!(told(&format!("(environment {variable}): ")), 1, "{}", refused.text);
+        let of_list = "(environment MTLS_AUTH_CRL_FILES): it holds no revocation list; give";
+        assert_eq!(told(of_list), 1, "{}", refused.text);
+        assert_eq!(refused.lines().len(), 2, "{}", refused.text);
+    }
 }

@@ -252,3 +252,17 @@ fn a_list_out_of_date_stops_no_start_and_still_says_who_was_revoked() {
     assert_eq!(statuses(&lenient), [200, 401]);
     assert_eq!(statuses(&node("STRICT")), [401, 401]);
 }
+
+#[test]
+fn a_file_may_hold_the_lists_of_several_cas_as_nginx_reads_it() {
+    let (pki, other, echo) = (Pki::new(), Pki::new(), Echo::start());
+    let revoked = pki.issue("revoked", &Leaf::client("revoked"));
+    let theirs = other.authority.revocation_list(&[], Validity::days(1)).unwrap();
+    let ours = pki.authority.revocation_list(&[&revoked], Validity::days(1)).unwrap();
+    let node = gateway(&pki, echo.address)
+        .env("MTLS_AUTH_CA_CERTIFICATES", pki.write("cas.crt", other.text("ca.crt") + &pki.text("ca.crt")))
+        .env("KONG_NGINX_PROXY_SSL_CRL", pki.write("lists.pem", theirs + &ours))
+        .start();
+    let status = |name: &str| curl_as(&pki, name, &[&format!("{}/", node.https())]).status;
+    assert_eq!((status("client"), status("revoked")), (200, 401));
+}

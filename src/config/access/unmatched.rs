@@ -38,7 +38,14 @@ fn as_text(name: &str, by: Option<GroupBy>) -> Option<(&'static str, &'static st
             "remove it: docker's --env-file and lists in settings know no quotes",
         ));
     }
-    if name.starts_with(['[', '{', '(']) || name.ends_with([']', '}', ')']) && !name.contains(['[', '{', '('])
+    if name.starts_with('$') {
+        return Some((
+            "is compared as it is, and no variable is put in for it",
+            "write the name: docker's --env-file and lists in settings know no variables",
+        ));
+    }
+    if name.starts_with(['[', '{', '(', '<'])
+        || name.ends_with([']', '}', ')']) && !name.contains(['[', '{', '('])
     {
         return Some((
             "has a bracket, which counts as a part of the name",
@@ -216,6 +223,9 @@ mod tests {
             (SAN, "spiffe://td/a\"", "has a quotation mark"),
             (DN, "\"CN=app", "has a quotation mark"),
             (CN, "[app", "has a bracket"),
+            (CN, "<app>", "has a bracket"),
+            (CN, "${ALLOW}", "no variable is put in for it"),
+            (SAN, "$ALLOW", "no variable is put in for it"),
             (CN, "app]", "has a bracket"),
             (CN, "a;b", "is one name, with a separator that is none"),
             (SAN, "spiffe://td/a;spiffe://td/b", "is one name, with a separator that is none"),

@@ -5,6 +5,7 @@
 
 use strsim::damerau_levenshtein;
 
+use super::kong::Meaning;
 use super::others::{is_anothers, may_be_a_port};
 use super::{KONG, UNSUPPORTED, Variable, is_access, kong, nginx};
 use crate::config::problem::{Origin, Problem};
@@ -30,7 +31,7 @@ pub(in crate::config) fn suspicion(variable: &str, value: &str) -> Suspicion {
     }
     let written = variable.to_ascii_uppercase().replace(['-', '.'], "_");
     if let Some(ours) = misspelt(variable, &written) {
-        return told(variable, &ours.to_ascii_lowercase(), Some(&ours));
+        return told(variable, value, &ours.to_ascii_lowercase(), Some(&ours));
     }
     if written != variable {
         return Suspicion::Nothing;
@@ -40,10 +41,10 @@ pub(in crate::config) fn suspicion(variable: &str, value: &str) -> Suspicion {
     let meant = meant(&key).or_else(|| meant(key.strip_suffix("_file")?));
     match meant {
         Some(meant) if bare.is_some() || meant.contains('_') => {
-            told(variable, meant, Some(&meant.to_uppercase()))
+            told(variable, value, meant, Some(&meant.to_uppercase()))
         }
         _ if may_be_a_port(variable, value) => Suspicion::Nothing,
-        _ if FAMILIES.iter().any(|family| key.starts_with(family)) => told(variable, &key, None),
+        _ if FAMILIES.iter().any(|family| key.starts_with(family)) => told(variable, value, &key, None),
         _ if bare.is_some() && restricts(&key) => Suspicion::Refused(of_a_later_kong(variable, &key)),
         _ if bare.is_some() => Suspicion::PassedOver,
         _ => Suspicion::Nothing,
@@ -60,13 +61,13 @@ fn misspelt(variable: &str, written: &str) -> Option<String> {
 }
 
 /// `meant` is the key that was probably meant, and `name` how it is written there.
-fn told(variable: &str, meant: &str, name: Option<&str>) -> Suspicion {
+fn told(variable: &str, value: &str, meant: &str, name: Option<&str>) -> Suspicion {
     let advice = name.map_or_else(
         || "remove it; `mtls-bridge check` lists the settings".to_owned(),
         |name| format!("did you mean {name}?"),
     );
     let meant = meant.strip_prefix("kong_").unwrap_or(meant);
-    if is_access(meant) || says_access(meant) {
+    if is_access(meant) || says_access(meant, value) {
         let what = "no such setting, and a rule about who may pass is not ignored";
         let origin = Origin::environment(variable);
         let key = variable.strip_prefix(KONG).unwrap_or(variable).to_ascii_lowercase();
@@ -82,10 +83,11 @@ fn of_a_later_kong(variable: &str, key: &str) -> Problem {
     Problem::of_key(key, &Origin::environment(variable), what, advice)
 }
 
-/// A directive of nginx that says who may pass.
-fn says_access(key: &str) -> bool {
+/// A name of Kong's, perhaps for a directive of nginx, that says who may pass.
+fn says_access(key: &str, value: &str) -> bool {
     let directive = key.splitn(3, '_').nth(2).filter(|_| key.starts_with(nginx::NGINX));
     directive.is_some_and(|directive| nginx::targets(directive).iter().any(|key| is_access(key)))
+        || matches!(kong::meaning(key, value), Meaning::Deciding { .. })
 }
 
 /// The setting that was probably meant by `key`, which is lower case with `_`; perhaps a bare directive of nginx.
@@ -94,7 +96,15 @@ pub(in crate::config) fn meant(key: &str) -> Option<&'static str> {
     if key == "mtls_auth" {
         return Some("mtls_auth_ca_certificates");
     }
-    nginx::targets(key).first().copied().or_else(|| by_letters(key)).or_else(|| by_words(key))
+    let directive = nginx::targets(key).first().copied();
+    directive.or_else(|| by_field(key)).or_else(|| by_letters(key)).or_else(|| by_words(key))
+}
+
+/// A field of Kong's mtls-auth or acl, without the plugin's name before it.
+fn by_field(key: &str) -> Option<&'static str> {
+    let is_telling = key.contains('_') && !ANYBODYS.iter().any(|word| key.starts_with(word));
+    let is_field = |name: &&str| FAMILIES.iter().any(|family| name.strip_prefix(family) == Some(key));
+    names().filter(|_| is_telling).find(is_field)
 }
 
 /// Every name that can be meant.
@@ -198,6 +208,9 @@ const RESTRICTING: &[&str] =
 
 /// How the names of access settings begin.
 const FAMILIES: [&str; 2] = ["acl_", "mtls_auth_"];
+
+/// How fields begin that name what other programs have too.
+const ANYBODYS: [&str; 4] = ["http_", "https_", "ca_", "cert_"];
 
 /// The program's name, which some put before every variable.
 const PROGRAM: [&str; 2] = ["MTLS_BRIDGE_", "MTLSBRIDGE_"];

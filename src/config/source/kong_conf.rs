@@ -27,11 +27,17 @@ pub(super) fn is_kong_conf(path: &Path, text: &str) -> bool {
 
 /// Everything such a file says.
 pub(super) fn settings(text: &str, origin: &Origin, gathered: &mut Gathered) {
-    // Of two lines of one key the later counts, as in Kong.
+    // Of two lines of one key the later counts, as in Kong; a rule about who may pass is not lost to it.
     let mut said = BTreeMap::new();
     for (number, line) in lines(text) {
         match pair(&line) {
-            Some((key, value)) => drop(said.insert(key.to_owned(), value)),
+            Some((key, value)) => {
+                let earlier = said.insert(key.to_owned(), value);
+                if names::is_access(key) && earlier.is_some_and(|earlier| earlier != said[key]) {
+                    let what = format!("line {number} says it again, and only one of the two would count");
+                    gathered.problems.push(Problem::of_key(key, origin, what, "keep one line"));
+                }
+            }
             None => {
                 let advice = "write `key = value`, or `#` before a comment";
                 let place = format!("line {number}");

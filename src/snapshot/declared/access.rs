@@ -60,7 +60,8 @@ impl<'a> Judges<'a> {
             problems.collect(access::callers(auth, dates)).map(Arc::new)
         });
         let consumers = Arc::new(Consumers::new(model.consumers.iter().map(|one| consumer(loading, one))));
-        let lists = problems.collect(access::crl_files(&config.access.revocation, || cas(loading), dates));
+        let lists =
+            problems.collect(access::crl_files(&config.access.revocation.crl_files, || cas(loading), dates));
         let lists = Arc::new(lists.unwrap_or_default());
         Self { loading, consumers, callers, verifiers: RefCell::default(), lists }
     }

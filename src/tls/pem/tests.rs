@@ -309,7 +309,7 @@ proptest! {
     fn any_bytes_are_refused_or_read(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
         let _ = certificates(&bytes);
         let _ = private_key(&bytes);
-        let _ = revocation_list(&bytes);
+        let _ = revocation_lists(&bytes);
     }
 }
 

@@ -175,8 +175,9 @@ fn nonce() -> Result<Nonce, String> {
 
 /// RFC 5280 wants DER; some serve PEM.
 fn der_of(bytes: &Bytes) -> Bytes {
-    match pem::revocation_list(bytes) {
-        Ok(der) => Bytes::from(der),
+    let lists = pem::revocation_lists(bytes).unwrap_or_default();
+    match <[Vec<u8>; 1]>::try_from(lists) {
+        Ok([der]) => Bytes::from(der),
         Err(_) => bytes.clone(),
     }
 }

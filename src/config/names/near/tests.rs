@@ -45,6 +45,16 @@ fn a_rule_about_who_may_pass_is_not_lost_to_a_slip() {
         ("SSL_VERIFY_CLIENT", "MTLS_AUTH_HANDSHAKE"),
         ("SSL_CLIENT_CERTIFICATE", "MTLS_AUTH_CA_CERTIFICATES"),
         ("SSL_CRL", "MTLS_AUTH_CRL_FILES"),
+        ("nginx_proxy_deny", "NGINX_PROXY_DENY"),
+        ("KONG_nginx_http_include", "KONG_NGINX_HTTP_INCLUDE"),
+        ("Kong_Nginx_Proxy_Unheard_Of", "KONG_NGINX_PROXY_UNHEARD_OF"),
+        ("kong_role", "KONG_ROLE"),
+        ("KONG_NGINX-PROXY-ALLOW", "KONG_NGINX_PROXY_ALLOW"),
+        ("AUTHENTICATED_GROUP_BY", "MTLS_AUTH_AUTHENTICATED_GROUP_BY"),
+        ("REVOCATION_CHECK_MODE", "MTLS_AUTH_REVOCATION_CHECK_MODE"),
+        ("KONG_SKIP_CONSUMER_LOOKUP", "MTLS_AUTH_SKIP_CONSUMER_LOOKUP"),
+        ("CRL_FILES", "MTLS_AUTH_CRL_FILES"),
+        ("HIDE_GROUPS_HEADER", "ACL_HIDE_GROUPS_HEADER"),
     ] {
         let line = refused(variable);
         let expected = format!(
@@ -92,6 +102,7 @@ fn what_is_near_another_name_is_doubted() {
         ("KONG_CLIENT_SLL", "CLIENT_SSL"),
         ("MTLS_BRIDGE_MODE", "MODE"),
         ("client_ssl_cert", "CLIENT_SSL_CERT"),
+        ("kong_nginx_http_gzip", "KONG_NGINX_HTTP_GZIP"),
     ] {
         doubted(variable, meant);
     }
@@ -111,6 +122,10 @@ fn what_others_set_is_left_alone() {
         ("SSL_CERT_DIR", "/x"),
         ("SSLKEYLOGFILE", "/x"),
         ("HTTP_PROXY", "http://proxy"),
+        ("HTTP_PROXY_HOST", "proxy"),
+        ("HTTP_TIMEOUT", "5"),
+        ("CA_CERTIFICATES", "/x"),
+        ("nginx_version", "1.27"),
         ("NO_PROXY", "x"),
         ("http_proxy", "http://proxy"),
         ("ssl_cert_file", "/x"),

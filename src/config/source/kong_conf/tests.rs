@@ -67,6 +67,16 @@ fn a_key_that_lost_its_setting_is_not_shown() {
 }
 
 #[test]
+fn a_rule_that_is_said_twice_is_not_half_lost() {
+    let text = "acl_deny = a\nretries = 1\nretries = 2\nacl_deny = b\nacl_allow = c\nacl_allow = c\n";
+    assert_eq!(
+        read(text).problems.to_string(),
+        "acl_deny (file /etc/kong/kong.conf): line 4 says it again, and only one of the two would count; \
+         keep one line"
+    );
+}
+
+#[test]
 fn it_is_told_by_its_ending_or_its_lines() {
     let check = |path: &str, text: &str, expected| {
         assert_eq!(is_kong_conf(Path::new(path), text), expected, "{text}")
