@@ -305,7 +305,8 @@ fn what_is_weak_is_said_beside_the_good_line() {
     let made = Made::new().edit(NEAR_FILE, "127.0.0.1:8000:8000", "8000:8000");
     one(&made, "reverse-proxy: ports=8000:8000 (compose.yaml): plain HTTP is published to every host");
     let made = Made::new().edit(FAR_ENV, "ACL_ALLOW=orders-app", "");
-    one(&made, "gateway: acl_allow");
+    one(&made, "gateway: mtls_auth_ca_certificates=");
+    assert!(cautions(&made)[0].contains("there is no acl_allow"));
     for name in ["ca.key", "elsewhere.pem"] {
         let made = Made::new();
         fs::copy(made.path("ca/ca.key"), made.path("gateway/certs").join(name)).unwrap();

@@ -9,7 +9,6 @@ use std::path::{Path, PathBuf};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
-use crate::config::Mode;
 use crate::identity::Certificate;
 use crate::snapshot;
 
@@ -24,7 +23,6 @@ pub(super) fn cautions(half: &Half) -> Vec<String> {
     let at_start = half.said_at_start().filter(|line| !(in_container && line.starts_with("proxy_listen=")));
     let mut cautions: Vec<String> = at_start.map(|line| half.about(&line)).collect();
     cautions.extend(plaintext_for_all(half));
-    cautions.extend(everybody_of_the_ca(half, &cautions));
     cautions.extend(single_files(half));
     cautions.extend(ca_keys(half));
     cautions
@@ -39,16 +37,6 @@ fn plaintext_for_all(half: &Half) -> Vec<String> {
         half.of_compose("ports", &port.text, what, advice)
     };
     ports.map(caution).collect()
-}
-
-/// Where the settings caution about it, that is enough.
-fn everybody_of_the_ca(half: &Half, told: &[String]) -> Option<String> {
-    let config = half.config();
-    let open = half.mode == Mode::Gateway && config.declarative.is_none() && config.access.acl.is_none();
-    let is_told = told.iter().any(|line| line.starts_with(&format!("{}: acl_", half.name)));
-    let what = "not set, so every certificate of this CA may pass";
-    let advice = "write the names in the certificates that may, for example ACL_ALLOW=orders-app";
-    (open && !is_told).then(|| half.about(&crate::config::Problem::missing("acl_allow", what, advice)))
 }
 
 /// A file that is mounted alone stays what it was when a new one takes its place.
