@@ -25,6 +25,7 @@ pub mod pump;
 mod request;
 mod response;
 pub mod shortage;
+pub mod socket;
 pub mod upgrade;
 mod version;
 

@@ -65,6 +65,11 @@ impl FromStr for San {
             _ if text.contains('@') => Self::Email(text.to_owned()),
             _ => Self::Dns(text.to_owned()),
         };
+        // The dot that ends a full name is for resolvers: no certificate has it (RFC 6066, 3; RFC 5280, 4.2.1.6).
+        let san = match san {
+            Self::Dns(name) => Self::Dns(name.strip_suffix('.').map(str::to_owned).unwrap_or(name)),
+            other => other,
+        };
         if name.is_empty() { Err(refuse("it is empty")) } else { Ok(san) }
     }
 }
@@ -91,6 +96,7 @@ mod tests {
         let dns = |name: &str| San::Dns(name.into());
         check("gateway", dns("gateway"));
         check("*.example.com", dns("*.example.com"));
+        check("gateway.example.", dns("gateway.example"));
         check(" DNS:10.0.0.1 ", dns("10.0.0.1"));
         check("10.0.0.1", San::Ip([10, 0, 0, 1].into()));
         check("::1", San::Ip("::1".parse().unwrap()));

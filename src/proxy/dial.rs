@@ -7,11 +7,13 @@ use std::rc::Rc;
 use std::sync::LazyLock;
 
 use rustls::pki_types::ServerName;
+use socket2::SockRef;
 use tokio::net::{TcpStream, lookup_host};
 use tokio_rustls::TlsConnector;
 
 use super::error::{UpstreamError, tls_error, tls_failure};
 use super::shortage::{self, Shortage};
+use super::socket;
 use crate::lifecycle::deadline::Sweep;
 use crate::snapshot::Target;
 use crate::telemetry::cause::{self, Told};
@@ -90,8 +92,7 @@ async fn tcp(target: &Target, resolved: &Cell<bool>) -> Result<TcpStream, Upstre
         loopback = address.ip().to_canonical().is_loopback();
         match shortage::connect(address).await {
             Ok(stream) => {
-                // Without it small messages wait for acknowledgements; failing is no reason to give up.
-                let _ = stream.set_nodelay(true);
+                socket::set_up(SockRef::from(&stream));
                 return Ok(stream);
             }
             Err(error) => match Shortage::of(&error) {

@@ -10,6 +10,8 @@
 //! | a stream | [`SMALLEST`] while many are open, up to [`LARGEST`] while few are |
 //! | the streams of a connection that were opened with a larger window | [`HELD`] together |
 //! | a connection, whatever its peer does | [`connection_window`]: 64 MiB for 256 streams |
+//! | an HTTP/1 connection, of either side, each way | [`http1_buffer`], where hyper alone would take 408 KiB |
+//! | the kernel, for a peer that does not read | `socket::NOT_SENT`, and what is on the way |
 //! | a worker, towards one target | the pool's links × that; [`STREAMS_PER_LINK`] × [`SMALLEST`] per link where nothing ever kept up |
 //!
 //! RFC 9113 5.2 and 6.9.2: a changed SETTINGS_INITIAL_WINDOW_SIZE counts for the streams that are
@@ -42,6 +44,13 @@ pub fn connection_window(streams: u32) -> u32 {
     const MAX: u64 = (1 << 31) - 1;
     let most = HELD + u64::from(streams) * u64::from(SMALLEST);
     u32::try_from(most.min(MAX)).unwrap_or(u32::MAX)
+}
+
+/// What an HTTP/1 connection may have read ahead of a body, and as much again that waits to be written, in bytes: a
+/// head must fit.
+#[must_use]
+pub fn http1_buffer(max_header_bytes: usize) -> usize {
+    max_header_bytes.saturating_add(64 * 1024)
 }
 
 /// The window that each stream of one connection has now.

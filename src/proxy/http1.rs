@@ -14,6 +14,7 @@ use super::attempt::Failed;
 use super::body::Body;
 use super::error::{UpstreamError, tls_error, tls_failure};
 use super::exchange::UpstreamWait;
+use super::flow_control::http1_buffer;
 use super::interim::{Heads, Interim};
 use super::shortage::Shortage;
 use super::version;
@@ -52,6 +53,7 @@ impl Http1 {
     ) -> Result<Self, UpstreamError> {
         let (send, mut connection) = Builder::new()
             .max_header_size(max_header_bytes)
+            .max_buf_size(http1_buffer(max_header_bytes))
             .handshake(TokioIo::new(stream))
             .await
             .map_err(|error| broken(target, &error))?;

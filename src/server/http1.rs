@@ -22,6 +22,7 @@ use super::worker::Context;
 use crate::config::Limits;
 use crate::proxy::body::Body;
 use crate::proxy::client::{Client, Overdue};
+use crate::proxy::flow_control::http1_buffer;
 use crate::proxy::interim::Interim;
 use crate::telemetry::cause::chain;
 use crate::tls::stream::Stream;
@@ -164,6 +165,7 @@ fn builder(limits: Limits) -> Builder {
     let mut builder = Builder::new();
     // The deadlines of the head are ours: hyper's would count the idle time between requests too.
     builder.header_read_timeout(None).max_header_size(limits.max_header_bytes);
+    builder.max_buf_size(http1_buffer(limits.max_header_bytes));
     if limits.max_header_count != HYPER_HEADERS {
         builder.max_headers(limits.max_header_count);
     }

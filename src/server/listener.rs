@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout};
@@ -17,6 +17,7 @@ use crate::config;
 use crate::lifecycle::descriptors::Purpose;
 use crate::lifecycle::drain::Watch;
 use crate::proxy::shortage::Shortage;
+use crate::proxy::socket;
 
 /// After an error of `accept` (no file descriptors left, say) the next try waits so long.
 const ACCEPT_BACKOFF: Duration = Duration::from_millis(100);
@@ -133,8 +134,7 @@ impl Listener {
     ) {
         match admitted {
             Ok((stream, permit)) => {
-                // Without it small answers wait for acknowledgements; failing is no reason to refuse.
-                let _ = stream.set_nodelay(true);
+                socket::set_up(SockRef::from(&stream));
                 workers.assign(Accepted { stream, peer, speaks: self.speaks, permit });
             }
             Err(error) => tracing::error!(%peer, "a connection was lost: {error}"),

@@ -219,3 +219,27 @@ fn the_window_grows_beyond_a_mebibyte_for_a_reader_that_keeps_up() {
     assert!(in_flight > 1024 * 1024, "{in_flight} bytes in flight; {read} read");
     assert!(in_flight < 9 * 1024 * 1024, "{in_flight} bytes in flight; {read} read");
 }
+
+/// Bytes that the kernel holds for this client, at the node: `tx_queue` of /proc/net/tcp.
+#[cfg(target_os = "linux")]
+fn held_for(client: &TcpStream) -> u64 {
+    let port = |address: SocketAddr| format!(":{:04X}", address.port());
+    let (node, own) = (port(client.peer_addr().unwrap()), port(client.local_addr().unwrap()));
+    let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
+    let mut sockets = table.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+    let socket = sockets.find(|fields| fields[1].ends_with(&node) && fields[2].ends_with(&own));
+    let (waiting, _) = socket.as_ref().and_then(|fields| fields[4].split_once(':')).unwrap();
+    u64::from_str_radix(waiting, 16).unwrap()
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_client_that_does_not_read_holds_little_of_the_kernels_memory() {
+    let service = Service::start();
+    let chain = chain(service.address);
+    let unread = downloads_not_read(&chain.reverse_proxy, 20);
+    service.wait_until_stuck();
+    // What waits is 128 KiB and the piece that goes beyond; the rest is on the way to a client that has room.
+    let most = unread.iter().map(held_for).max().unwrap() / 1024;
+    assert!((1..512).contains(&most), "{most} KiB wait for one client");
+}

@@ -29,6 +29,7 @@ const TELLS_ERRORS: &[(&str, &str)] = &[
     ("cli.rs", "what the commands made of it"),
     ("cli/echo.rs", "the system's"),
     ("cli/healthcheck.rs", "the system's"),
+    ("cli/pair/chains.rs", "ours: telemetry::cause"),
     ("config/declarative/certificate.rs", "ours: PemError, CaError"),
     ("policy/header_cert_auth.rs", "ours: PemError, Malformed"),
     ("proxy.rs", "ours: UpstreamError"),
