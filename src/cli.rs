@@ -29,7 +29,7 @@ use crate::config::{self, Layers, Loaded, Mode, Problem, Problems};
 use crate::lifecycle::descriptors;
 use crate::lifecycle::signal::Signals;
 use crate::snapshot::{self, Snapshot};
-use crate::telemetry::panics::Told;
+use crate::telemetry::panics::PanicReport;
 
 /// A mutual-TLS sidecar: presents a client certificate for an application, and asks for one
 /// in front of a service.
@@ -134,7 +134,7 @@ pub fn run() -> ExitCode {
 }
 
 fn tell_panic(panic: &PanicHookInfo<'_>) {
-    let Told { place, what, .. } = Told::of(panic);
+    let PanicReport { place, what, .. } = PanicReport::of(panic);
     say(&format!("mtls-bridge: {what} at {place}; this is a fault of mtls-bridge, please report it"));
 }
 

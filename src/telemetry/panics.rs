@@ -7,7 +7,7 @@ use std::thread;
 
 /// A panic as the log tells it.
 #[derive(Debug)]
-pub struct Told {
+pub struct PanicReport {
     /// File, line and column in our source or a library's.
     pub place: String,
     /// Thread by its name.
@@ -16,7 +16,7 @@ pub struct Told {
     pub what: &'static str,
 }
 
-impl Told {
+impl PanicReport {
     /// For a hook of `std::panic`.
     #[must_use]
     pub fn of(panic: &PanicHookInfo<'_>) -> Self {

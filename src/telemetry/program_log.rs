@@ -15,7 +15,7 @@ use tracing_subscriber::fmt::writer::MakeWriterExt;
 
 use super::flood::{Flood, Rest};
 use super::output::{self, Bounds, Output, Queue};
-use super::panics::Told;
+use super::panics::PanicReport;
 use crate::lifecycle::vital::Vital;
 
 /// What may wait for standard error: 4 MiB, about 16,000 lines.
@@ -114,6 +114,6 @@ impl io::Write for Line {
 
 /// In place of the library's own, which writes to standard error and waits for its reader.
 fn tell_panic(panic: &PanicHookInfo<'_>) {
-    let Told { place, thread, what } = Told::of(panic);
+    let PanicReport { place, thread, what } = PanicReport::of(panic);
     tracing::error!(panicked_at = place, thread, "{what}; this is a fault of mtls-bridge, please report it");
 }
